@@ -1,0 +1,119 @@
+"""EngineConfig: everything an engine needs to know, checked once, at the door.
+
+After `EngineConfig.resolve` no value is None and nothing is checked again. The scheduler and the
+executor see plain numbers.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+CHUNKING_BUDGET = 512  # Sarathi-Serve's strict budget, tokens per step
+DEFAULT_MAX_NUM_SEQS = 128
+
+
+class ConfigError(ValueError):
+    """An impossible or unknown setting; the message says what was given, the limit, and a remedy."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """' Did you mean X?' or '' — for error messages."""
+    match = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {match[0]!r}?" if match else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """What the user may set. None means: choose for me (see `resolve`). Lengths are tokens."""
+
+    block_size: int | None = None
+    num_blocks: int | None = None
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
+    max_model_len: int | None = None
+    enable_prefix_caching: bool | None = None
+    kv_cache: str = "paged"
+    seed: int = 0
+
+    @classmethod
+    def from_kwargs(cls, **kwargs: Any) -> EngineConfig:
+        """Build from keyword arguments; an unknown one is an error, never dropped."""
+        known = [f.name for f in fields(cls)]
+        for name in kwargs:
+            if name not in known:
+                raise ConfigError(
+                    f"unknown engine argument {name!r}.{closest(name, known)} "
+                    f"Known: {', '.join(known)}."
+                )
+        return cls(**kwargs)
+
+    def resolve(
+        self,
+        *,
+        chunked: bool,
+        model_max_len: int,
+        blocks_that_fit: int | None = None,
+    ) -> ResolvedConfig:
+        """Choose every unset value and refuse impossible ones.
+
+        `chunked`: the scheduler splits prompts. `blocks_that_fit`: what memory allows for the
+        resolved block size, None where memory is no limit.
+        """
+        if self.kv_cache != "paged":
+            raise ConfigError(f"unknown kv_cache {self.kv_cache!r}. Known: 'paged'.")
+        block_size = self._positive("block_size", 16)
+        max_model_len = self._positive("max_model_len", model_max_len)
+        if max_model_len > model_max_len:
+            raise ConfigError(
+                f"max_model_len {max_model_len} is above the model's own limit of "
+                f"{model_max_len} tokens."
+            )
+        budget = self._positive(
+            "max_num_batched_tokens", CHUNKING_BUDGET if chunked else max(max_model_len, 2048)
+        )
+        max_num_seqs = self._positive("max_num_seqs", min(DEFAULT_MAX_NUM_SEQS, budget))
+        if max_num_seqs > budget:
+            raise ConfigError(
+                f"max_num_seqs {max_num_seqs} is above max_num_batched_tokens {budget}: a step "
+                "could not decode every running sequence. Lower the one or raise the other."
+            )
+        wanted = max_num_seqs * -(-max_model_len // block_size)
+        default = wanted if blocks_that_fit is None else min(blocks_that_fit, wanted)
+        num_blocks = self._positive("num_blocks", max(1, default))
+        return ResolvedConfig(
+            block_size=block_size,
+            num_blocks=num_blocks,
+            max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=budget,
+            max_model_len=max_model_len,
+            enable_prefix_caching=self.enable_prefix_caching is not False,
+            kv_cache=self.kv_cache,
+            seed=self.seed,
+        )
+
+    def _positive(self, name: str, default: int) -> int:
+        value = getattr(self, name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(f"{name} must be a whole number, got {value!r}.")
+        if value < 1:
+            raise ConfigError(f"{name} must be at least 1, got {value}.")
+        return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedConfig:
+    """The settings in force; recorded in the trace header."""
+
+    block_size: int
+    num_blocks: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    enable_prefix_caching: bool
+    kv_cache: str
+    seed: int

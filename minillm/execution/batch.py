@@ -1,0 +1,54 @@
+"""What the engine hands to an executor, and what it gets back. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from minillm.request import Logprob, Request
+
+
+@dataclass(slots=True)
+class Row:
+    """One scheduled sequence: compute `num_new_tokens` after its `num_computed_tokens`.
+
+    `block_table` is the sequence's list of physical blocks: token i lives in block
+    `block_table[i // block_size]` at slot `i % block_size`. It covers all tokens to compute.
+    """
+
+    request: Request
+    num_new_tokens: int
+    block_table: Sequence[int]
+
+    @property
+    def samples(self) -> bool:
+        """True when every known token is computed after this step, so a next one is sampled."""
+        return self.num_new_tokens == self.request.num_uncomputed_tokens
+
+
+@dataclass(slots=True)
+class Sampled:
+    """The token sampled for one row; `logprobs` only where the request asked for them."""
+
+    token_id: int
+    logprobs: dict[int, Logprob] | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """`sampled[i]` belongs to row i: None where the row did not sample.
+
+    `seconds` is the modelled duration of a simulated step; 0 where time is measured.
+    """
+
+    sampled: list[Sampled | None] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Executor(Protocol):
+    """Computes one batch. Rows are in the scheduler's order: decodes and prefills may mix."""
+
+    def execute(self, rows: Sequence[Row]) -> Result:
+        """Write K and V of each row's new tokens, run the model, sample where `row.samples`."""
+        ...

@@ -1,0 +1,1 @@
+"""The record of a run, and everything read from it: fold, metrics, blame, narration, exports."""
