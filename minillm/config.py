@@ -16,7 +16,7 @@ DEFAULT_MAX_NUM_SEQS = 128
 
 
 class ConfigError(ValueError):
-    """An impossible or unknown setting; the message says what was given, the limit, and a remedy."""
+    """An impossible or unknown setting; the message says what was given, the limit, a remedy."""
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The records of a trace file besides `Step`: header, keyframe, closing. See `docs/trace-format.md`.
+"""The records of a trace file besides `Step`: header, keyframe, closing (docs/trace-format.md).
 
 A trace file is UTF-8 text, one JSON object a line. The first line is the header; each other line
 is a step, a keyframe (the full folded state after the step before it, so that a reader can start
