@@ -98,7 +98,7 @@ class SamplingParams:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One sequence in the engine. Mutable; only the engine changes it.
+    """One sequence in the engine. Only the engine and the plan of a step change it.
 
     Times are engine-clock nanoseconds. A simulated request has no token ids
     (`prompt_token_ids is None`): its prompt is a length, and `hash_ids` may say which of its
@@ -120,6 +120,7 @@ class Request:
     num_computed_tokens: int = 0
     num_output_tokens: int = 0
     output_token_ids: list[int] = field(default_factory=list)
+    in_decode: bool = False  # only the last sampled token remains to be computed
     num_preemptions: int = 0
     finish_reason: FinishReason | None = None
     first_token_time: int | None = None
@@ -134,11 +135,6 @@ class Request:
     @property
     def num_uncomputed_tokens(self) -> int:
         return self.num_prompt_tokens + self.num_output_tokens - self.num_computed_tokens
-
-    @property
-    def in_decode(self) -> bool:
-        """True when exactly the last sampled token remains to be computed."""
-        return self.num_output_tokens > 0 and self.num_uncomputed_tokens == 1
 
     @property
     def max_total_tokens(self) -> int:

@@ -1,0 +1,359 @@
+"""The engine: read this first.
+
+One `Engine.step()` is the whole story of LLM serving:
+
+    schedule   the scheduler picks a batch, takes KV blocks, and says why the others wait
+    execute    the executor computes it: one forward pass, or one question to a cost model
+    apply      sampled tokens are appended; what ended leaves and returns its blocks
+    record     what changed becomes one immutable `Step`, handed to whoever listens
+
+The engine knows neither torch nor any view. With a torch executor and a wall clock it serves
+tokens; with a simulated executor and a virtual clock the same code serves simulated time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from minillm.arrivals import ArrivalQueue
+from minillm.clock import VirtualClock
+from minillm.config import ResolvedConfig
+from minillm.events import (
+    Added,
+    Alloc,
+    Done,
+    Event,
+    Finished,
+    Free,
+    Preempted,
+    Rejected,
+    Step,
+    Wait,
+)
+from minillm.execution.batch import Executor, Result, Row
+from minillm.hooks import Hooks
+from minillm.kv_cache import PagedKVCache
+from minillm.output import OutputStream
+from minillm.request import (
+    FinishReason,
+    Request,
+    RequestOutput,
+    RequestRejected,
+    SamplingParams,
+    Status,
+)
+from minillm.scheduling import Budget, Schedule, Scheduler
+from minillm.scheduling.waits import complete_waits
+
+log = logging.getLogger(__name__)
+
+
+class EngineStuck(RuntimeError):
+    """Nothing can be scheduled and nothing can change that: a policy's mistake, told with state."""
+
+
+class Engine:
+    """Iteration-level continuous batching over a paged KV cache. Single-threaded: one thread
+    owns an engine and calls everything on it. `tokenizer` is needed only for text."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        scheduler: Scheduler,
+        config: ResolvedConfig,
+        *,
+        clock: VirtualClock,
+        tokenizer: Any = None,
+        eos_token_ids: Sequence[int] = (),
+    ) -> None:
+        self.executor = executor
+        self.scheduler = scheduler
+        self.config = config
+        self.clock = clock
+        self.tokenizer = tokenizer
+        self.eos_token_ids = frozenset(eos_token_ids)
+        self.hooks = Hooks()
+        self.budget = Budget(config.max_num_batched_tokens, config.max_num_seqs)
+        self.waiting = ArrivalQueue()
+        self.running = ArrivalQueue()
+        self._log: list[Event] = []  # everything that happened since the last step was recorded
+        self.kv_cache = PagedKVCache(
+            config.num_blocks, config.block_size, config.enable_prefix_caching, self._log
+        )
+        self._streams: dict[str, OutputStream] = {}
+        self._count = 0
+        self._next_step = 0
+        self._last_waits: tuple[Wait, ...] = ()
+
+    # ---- requests ----------------------------------------------------------------------------
+
+    def add_request(
+        self,
+        prompt_token_ids: Sequence[int] | None = None,
+        sampling: SamplingParams | None = None,
+        *,
+        request_id: str | None = None,
+        prompt: str | None = None,
+        num_prompt_tokens: int | None = None,
+        true_output_len: int | None = None,
+        content_ids: Sequence[Any] | None = None,
+        arrival_time: int | None = None,
+        client: str | None = None,
+        priority: int = 0,
+    ) -> str:
+        """Queue a request and return its id. Times are engine ns; the default arrival is now.
+
+        A simulated request gives `num_prompt_tokens` and `true_output_len` in place of token
+        ids. Raises RequestRejected, and records it, when the request can never be served.
+        """
+        number = self._count
+        request_id = str(number) if request_id is None else request_id
+        sampling = sampling or SamplingParams()
+        arrival = self.clock.now if arrival_time is None else arrival_time
+        length = len(prompt_token_ids) if prompt_token_ids is not None else num_prompt_tokens or 0
+        if request_id in self._streams or request_id.startswith("*"):
+            raise ValueError(f"request id {request_id!r} is already in use, or begins with '*'.")
+        self._count += 1
+        try:
+            max_tokens = self.check_fits(length, sampling)
+        except RequestRejected as refusal:
+            self._log.append(Rejected(request_id, arrival, str(refusal)))
+            raise
+        request = Request(
+            request_id=request_id,
+            number=number,
+            num_prompt_tokens=length,
+            sampling=sampling,
+            max_tokens=max_tokens,
+            arrival_time=arrival,
+            prompt_token_ids=prompt_token_ids,
+            client=client,
+            priority=priority,
+            content_ids=content_ids,
+            true_output_len=true_output_len,
+        )
+        self._streams[request_id] = OutputStream.open(
+            request, self.tokenizer, self.eos_token_ids, prompt
+        )
+        self.waiting.add(request)
+        self._log.append(Added(request_id, arrival, length, max_tokens, prompt, client, priority))
+        self.scheduler.added(request)
+        self.hooks.emit("request_added", request)
+        return request_id
+
+    def check_fits(self, length: int, sampling: SamplingParams) -> int:
+        """The max_tokens in force for a prompt of `length` tokens; raises RequestRejected with
+        the numbers when it can never be served. Changes nothing; any thread may ask."""
+        config = self.config
+        if length < 1:
+            raise RequestRejected("the prompt is empty: it needs at least one token.")
+        if length >= config.max_model_len:
+            raise RequestRejected(
+                f"the prompt has {length:,} tokens; with a context of {config.max_model_len:,} "
+                f"(max_model_len) at most {config.max_model_len - 1:,} fit. Shorten it."
+            )
+        if not self.scheduler.chunked and length > config.max_num_batched_tokens:
+            raise RequestRejected(
+                f"the prompt has {length:,} tokens; scheduler {self.scheduler.name!r} computes a "
+                f"prompt in one step of at most {config.max_num_batched_tokens:,} "
+                "(max_num_batched_tokens). Raise that, or use a chunking scheduler: sarathi."
+            )
+        usable = config.num_blocks - self.scheduler.admission.reserved(config.num_blocks)
+        slots = usable * config.block_size
+        context = config.max_model_len - length
+        wanted = sampling.max_tokens
+        max_tokens = min(wanted or context, context)
+        if wanted is None:
+            max_tokens = min(max_tokens, slots - length + 1)
+        if length + max_tokens - 1 > slots or max_tokens < 1:
+            raise RequestRejected(
+                f"prompt + max_tokens − 1 = {length:,} + {max(1, max_tokens):,} − 1 tokens can "
+                f"never fit the KV pool: {usable:,} usable blocks × {config.block_size} = "
+                f"{slots:,} slots. Raise num_blocks or lower max_tokens."
+            )
+        return max_tokens
+
+    def abort(self, request_id: str) -> bool:
+        """End a request now; its blocks return. False when it is not in the engine."""
+        stream = self._streams.get(request_id)
+        if stream is None:
+            return False
+        self._leave(stream.request, FinishReason.ABORT)
+        self._release(())
+        return True
+
+    @property
+    def has_unfinished(self) -> bool:
+        return bool(self._streams)
+
+    def output(self, request_id: str) -> RequestOutput | None:
+        """What an unfinished request has produced so far; None once it has left."""
+        stream = self._streams.get(request_id)
+        return None if stream is None else stream.result(None)
+
+    # ---- one step ----------------------------------------------------------------------------
+
+    def step(self) -> Step | None:
+        """Schedule, execute, apply, record. None when nothing is unfinished, or when the
+        executor raised: then that step's requests have ended `error` and the engine goes on."""
+        if not self.has_unfinished:
+            return None
+        clock = self.clock
+        clock.begin_step()
+        start = clock.now
+        schedule = self.scheduler.schedule(
+            self.waiting, self.running, self.kv_cache, self.budget, start
+        )
+        self._move(schedule, start)
+        if not schedule.rows:
+            raise EngineStuck(self._describe(schedule))
+        waits = complete_waits(schedule, self.waiting, self.running)
+        prefills = tuple(
+            (row.request.request_id, row.num_new_tokens)
+            for row in schedule.rows
+            if not row.request.in_decode
+        )
+        self.hooks.emit("scheduled", schedule)
+        try:
+            result = self.executor.execute(schedule.rows)
+        except Exception:
+            log.exception("the executor raised; the requests of this step end with an error")
+            for row in schedule.rows:
+                self._leave(row.request, FinishReason.ERROR)
+            self._release(())
+            clock.end_step(0.0)
+            return None
+        events = self._drain()
+        text, ended = self._apply(schedule.rows, result)
+        duration = clock.end_step(result.seconds)
+        tokens = self._stamp(schedule.rows, result)
+        self._release(ended)
+        step = Step(
+            index=self._next_step,
+            start=start,
+            duration=duration,
+            prefills=prefills,
+            waits=None if waits == self._last_waits else waits,
+            events=events,
+            after=self._drain(),
+            tokens=tokens,
+            text=text,
+        )
+        self._last_waits = waits
+        self._next_step += 1
+        self.scheduler.observe(step)
+        self._tell(step)
+        return step
+
+    def _move(self, schedule: Schedule, now: int) -> None:
+        """Carry out the scheduler's admissions and preemptions on the queues."""
+        for request in schedule.preempted:
+            self.running.remove(request)
+            request.status = Status.WAITING
+            self.waiting.add(request)
+        for request in schedule.admitted:
+            self.waiting.remove(request)
+            request.status = Status.RUNNING
+            self.running.add(request)
+            stream = self._streams[request.request_id]
+            if stream.first_scheduled_time is None:
+                stream.first_scheduled_time = now
+                stream.num_cached_tokens = request.num_computed_tokens
+
+    def _apply(
+        self, rows: Sequence[Row], result: Result
+    ) -> tuple[dict[str, str], list[tuple[Request, FinishReason]]]:
+        """Count computed tokens and append sampled ones. Returns the text that became final, and
+        the requests whose generation ends here."""
+        text: dict[str, str] = {}
+        ended: list[tuple[Request, FinishReason]] = []
+        for row, sampled in zip(rows, result.sampled, strict=True):
+            request = row.request
+            request.num_computed_tokens += row.num_new_tokens
+            self.kv_cache.commit(request)
+            if sampled is None:
+                continue
+            request.in_decode = True
+            request.num_output_tokens += 1
+            request.output_token_ids.append(sampled.token_id)
+            delta, reason = self._streams[request.request_id].push(sampled)
+            if delta:
+                text[request.request_id] = delta
+            if reason is not None:
+                ended.append((request, reason))
+            self.hooks.emit("token", request, sampled)
+        return text, ended
+
+    def _stamp(self, rows: Sequence[Row], result: Result) -> dict[str, tuple[int, ...]]:
+        """Give the sampled tokens their time, the end of the step. Returns the token ids."""
+        now, tokens = self.clock.now, {}
+        for row, sampled in zip(rows, result.sampled, strict=True):
+            if sampled is not None:
+                if row.request.first_token_time is None:
+                    row.request.first_token_time = now
+                row.request.last_token_time = now
+                if row.request.prompt_token_ids is not None:
+                    tokens[row.request.request_id] = (sampled.token_id,)
+        return tokens
+
+    def _release(self, ended: Sequence[tuple[Request, FinishReason]]) -> None:
+        """Let those leave that the scheduler lets go; the others keep slot and blocks, done."""
+        for request, reason in ended:
+            request.status = Status.DONE
+            request.finish_reason = reason
+        done = [request for request in self.running if request.status is Status.DONE]
+        leaving = self.scheduler.release(self.running, done) if done else ()
+        for request in list(leaving):
+            assert request.finish_reason is not None
+            self._leave(request, request.finish_reason)
+        for request, _ in ended:
+            if request.status is Status.DONE:
+                self._log.append(Done(request.request_id))
+
+    def _leave(self, request: Request, reason: FinishReason) -> None:
+        """The request leaves the engine and its blocks return."""
+        queue = self.waiting if request.status is Status.WAITING else self.running
+        queue.remove(request)
+        request.status = Status.FINISHED
+        request.finish_reason = reason
+        self._log.append(Finished(request.request_id, reason.value))
+        self.kv_cache.free(request)
+        stream = self._streams.pop(request.request_id)
+        self.scheduler.finished(request)
+        if self.hooks.wanted("finished"):
+            self.hooks.emit("finished", stream.result(self.clock.now))
+
+    # ---- the record --------------------------------------------------------------------------
+
+    def pending_events(self) -> tuple[Event, ...]:
+        """Events after the last step (aborts, rejections), for the closing record."""
+        return self._drain()
+
+    def _drain(self) -> tuple[Event, ...]:
+        events = tuple(self._log)
+        self._log.clear()
+        return events
+
+    def _tell(self, step: Step) -> None:
+        hooks = self.hooks
+        for name, kind in (
+            ("blocks_allocated", Alloc),
+            ("blocks_freed", Free),
+            ("preempted", Preempted),
+        ):
+            if hooks.wanted(name):
+                for event in (*step.events, *step.after):
+                    if isinstance(event, kind):
+                        hooks.emit(name, event)
+        hooks.emit("step", step)
+
+    def _describe(self, schedule: Schedule) -> str:
+        waits = "; ".join(f"{w.who}: {w.reason} (needs {w.needs})" for w in schedule.waits)
+        return (
+            f"scheduler {self.scheduler.name!r} scheduled nothing with {len(self.waiting)} waiting "
+            f"and {len(self.running)} running, {self.kv_cache.num_free_blocks} of "
+            f"{self.config.num_blocks} blocks free, and nothing can change that. "
+            f"Reasons given: {waits or 'none'}."
+        )

@@ -1,0 +1,56 @@
+"""Hooks: how anything outside watches the engine without the engine knowing of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+EVENTS = (
+    "request_added",  # (Request)
+    "scheduled",  # (Schedule), before it is executed
+    "blocks_allocated",  # (events.Alloc)
+    "blocks_freed",  # (events.Free)
+    "preempted",  # (events.Preempted)
+    "token",  # (Request, Sampled), once per sampled token
+    "finished",  # (RequestOutput)
+    "step",  # (Step), after it is complete
+)
+
+
+class Hooks:
+    """`hooks.on(event, fn)` calls fn at every such event, in the engine's thread.
+
+    A hook that raises is reported once and dropped; it never stops the engine.
+    """
+
+    def __init__(self) -> None:
+        self._functions: dict[str, list[Callable[..., Any]]] = {name: [] for name in EVENTS}
+
+    def on(self, event: str, function: Callable[..., Any]) -> Callable[[], None]:
+        """Call `function` at every `event`; returns a function that takes it off again."""
+        if event not in self._functions:
+            raise ValueError(f"unknown hook event {event!r}. Known: {', '.join(EVENTS)}.")
+        functions = self._functions[event]
+        functions.append(function)
+
+        def off() -> None:
+            if function in functions:
+                functions.remove(function)
+
+        return off
+
+    def wanted(self, event: str) -> bool:
+        """True when somebody listens, so that building the argument is worth it."""
+        return bool(self._functions[event])
+
+    def emit(self, event: str, *args: Any) -> None:
+        functions = self._functions[event]
+        for function in tuple(functions):
+            try:
+                function(*args)
+            except Exception:
+                log.exception("hook %r on %r raised and was dropped", function, event)
+                functions.remove(function)

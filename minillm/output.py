@@ -1,0 +1,112 @@
+"""From sampled tokens to what the caller sees: text, stop conditions, RequestOutput."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from minillm.detokenizer import Detokenizer
+from minillm.execution.batch import Sampled
+from minillm.request import (
+    CompletionOutput,
+    FinishReason,
+    Logprob,
+    Request,
+    RequestMetrics,
+    RequestOutput,
+)
+
+
+@dataclass(slots=True)
+class OutputStream:
+    """The visible side of one request: its text so far, and when it must stop.
+
+    `eos_token_ids` end it unless `ignore_eos`. Text that might be the start of a stop string is
+    held back until it is known not to be.
+    """
+
+    request: Request
+    detokenizer: Detokenizer
+    eos_token_ids: frozenset[int]
+    prompt: str | None = None
+    text: str = ""
+    logprobs: list[dict[int, Logprob]] = field(default_factory=list)
+    stop_reason: str | int | None = None
+    first_scheduled_time: int | None = None
+    num_cached_tokens: int = 0
+
+    @classmethod
+    def open(
+        cls, request: Request, tokenizer: Any, eos_token_ids: frozenset[int], prompt: str | None
+    ) -> OutputStream:
+        """`tokenizer` None serves token ids without text."""
+        prompt_ids = request.prompt_token_ids or ()
+        detokenizer = Detokenizer(tokenizer, prompt_ids, request.sampling.stop)
+        return cls(request, detokenizer, eos_token_ids, prompt)
+
+    def push(self, sampled: Sampled) -> tuple[str, FinishReason | None]:
+        """Take one sampled token, already counted in the request. Returns the text that became
+        final with it, and why generation ends here, if it does."""
+        request = self.request
+        if sampled.logprobs is not None:
+            self.logprobs.append(sampled.logprobs)
+        reason, text = self._end(sampled.token_id), ""
+        if reason is not FinishReason.STOP:
+            delta = self.detokenizer.push([sampled.token_id])
+            text = delta.text
+            if delta.stop is not None:
+                self.stop_reason = delta.stop
+                reason = FinishReason.STOP
+            elif reason is None and request.num_output_tokens >= request.max_tokens:
+                reason = FinishReason.LENGTH
+        if reason is not None and not isinstance(self.stop_reason, str):
+            text += self.detokenizer.flush()
+        self.text += text
+        return text, reason
+
+    def _end(self, token: int) -> FinishReason | None:
+        request, sampling = self.request, self.request.sampling
+        if request.true_output_len is not None:  # simulated: the end is given, not sampled
+            ended = request.num_output_tokens >= request.true_output_len
+            return FinishReason.STOP if ended else None
+        if request.num_output_tokens < sampling.min_tokens:
+            return None
+        if token in sampling.stop_token_ids:
+            self.stop_reason = token
+            return FinishReason.STOP
+        if token in self.eos_token_ids and not sampling.ignore_eos:
+            return FinishReason.STOP
+        return None
+
+    def result(self, finished_time: int | None) -> RequestOutput:
+        """The request as the caller sees it now. Times in seconds of engine time."""
+        request = self.request
+        reason = request.finish_reason
+        completion = CompletionOutput(
+            index=0,
+            text=self.text,
+            token_ids=list(request.output_token_ids),
+            logprobs=list(self.logprobs) if request.sampling.logprobs is not None else None,
+            finish_reason=None if reason is None else reason.value,
+            stop_reason=self.stop_reason,
+        )
+        return RequestOutput(
+            request_id=request.request_id,
+            prompt=self.prompt,
+            prompt_token_ids=list(request.prompt_token_ids or ()),
+            outputs=[completion],
+            finished=reason is not None,
+            metrics=RequestMetrics(
+                arrival_time=request.arrival_time / 1e9,
+                first_scheduled_time=_seconds(self.first_scheduled_time),
+                first_token_time=_seconds(request.first_token_time),
+                finished_time=_seconds(finished_time),
+                num_preemptions=request.num_preemptions,
+                num_cached_tokens=self.num_cached_tokens,
+                num_output_tokens=request.num_output_tokens,
+            ),
+        )
+
+
+def _seconds(time_ns: int | None) -> float | None:
+    return None if time_ns is None else time_ns / 1e9

@@ -1,0 +1,82 @@
+"""Batching: what may share one forward pass. One short class per published idea."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from minillm.events import ALL_RUNNING, ALL_WAITING, BATCH, WaitReason
+from minillm.request import Request, Status
+from minillm.scheduling.plan import Plan
+
+
+class Batching(Protocol):
+    chunked: ClassVar[bool]  # may a prompt be computed in several steps?
+    runs_to_completion: ClassVar[bool]  # does a batch keep its slots until its last one ends?
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        """Fill `plan`. `waiting` is in the order in which the policy would admit."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunToCompletion:
+    """Static batching (FasterTransformer): nobody joins until the whole batch has ended."""
+
+    chunked: ClassVar[bool] = False
+    runs_to_completion: ClassVar[bool] = True
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        if plan.running:
+            plan.continue_prefills()
+            plan.decode_all()
+            plan.wait(ALL_WAITING, WaitReason.BATCH_NOT_FINISHED, (ALL_RUNNING,))
+        else:
+            plan.admit_in_order(waiting)
+
+
+@dataclass(frozen=True)
+class IterationLevel:
+    """Orca (OSDI'22, Algorithm 1): the batch is chosen anew at every iteration. Whole prompts
+    and decodes share it; a finished request leaves at once."""
+
+    chunked: ClassVar[bool] = False
+    runs_to_completion: ClassVar[bool] = False
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        plan.decode_all()
+        plan.continue_prefills()
+        plan.admit_in_order(waiting)
+
+
+@dataclass(frozen=True)
+class PrefillFirst:
+    """vLLM (SOSP'23): if anything can be admitted the step is prefill-only and decodes stall;
+    otherwise everything running decodes."""
+
+    chunked: ClassVar[bool] = False
+    runs_to_completion: ClassVar[bool] = False
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        plan.continue_prefills()
+        plan.admit_in_order(waiting)
+        if plan.schedule.rows:
+            if any(r.in_decode and r.status is Status.RUNNING for r in plan.running):
+                plan.wait(ALL_RUNNING, WaitReason.PREFILL_IN_PROGRESS, (BATCH,))
+        else:
+            plan.decode_all()
+
+
+@dataclass(frozen=True)
+class ChunkedPrefill:
+    """Sarathi-Serve (OSDI'24, Algorithm 3): decodes first, then prompts in chunks that fill what
+    is left of the token budget. No decode ever stalls for a prefill."""
+
+    chunked: ClassVar[bool] = True
+    runs_to_completion: ClassVar[bool] = False
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        plan.decode_all()
+        plan.continue_prefills()
+        plan.admit_in_order(waiting)

@@ -1,0 +1,193 @@
+"""One step being planned: the primitives every policy is written with.
+
+A policy decides *whom to ask for* and in which order; a `Plan` answers with what there is: it
+takes KV blocks, spends the token budget, preempts when memory is short, and writes down a
+`Wait` with the first missing resource whenever something cannot be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from minillm.events import (
+    ALL_RUNNING,
+    ALL_WAITING,
+    BATCH,
+    Admitted,
+    Preempted,
+    Wait,
+    WaitReason,
+)
+from minillm.execution.batch import Row
+from minillm.kv_cache import PagedKVCache
+from minillm.request import Request, Status
+from minillm.scheduling.admission import Admission
+from minillm.scheduling.preemption import Preemption
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one step may use: tokens computed, and sequences admitted at once."""
+
+    max_num_batched_tokens: int
+    max_num_seqs: int
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The decision for one step. `rows` is the batch, in order; every running or waiting request
+    that is not in it is covered by one of `waits`."""
+
+    rows: list[Row] = field(default_factory=list)
+    admitted: list[Request] = field(default_factory=list)
+    preempted: list[Request] = field(default_factory=list)
+    waits: list[Wait] = field(default_factory=list)
+
+
+class Plan:
+    """`running` is in arrival order and holds what was running when the step began; requests
+    admitted or preempted while planning are in `schedule`."""
+
+    def __init__(
+        self,
+        running: Sequence[Request],
+        kv_cache: PagedKVCache,
+        budget: Budget,
+        admission: Admission,
+        preemption: Preemption,
+        chunked: bool,
+    ) -> None:
+        self.running = list(running)
+        self.kv_cache = kv_cache
+        self.budget = budget
+        self.schedule = Schedule()
+        self.tokens_left = budget.max_num_batched_tokens
+        self._admission = admission
+        self._preemption = preemption
+        self._chunked = chunked
+        for request in running:
+            if request.status is Status.DONE:  # a dead slot still takes its row
+                self.tokens_left -= 1
+
+    # ---- what is running already -------------------------------------------------------------
+
+    def decode_all(self) -> None:
+        """One token for every running decode, in arrival order."""
+        for request in self.running[:]:
+            if request.in_decode and request.status is Status.RUNNING:
+                self.decode(request)
+
+    def decode(self, request: Request) -> bool:
+        """One token for `request`. While no block is free for it, preempt whom the preemption
+        policy names; False when that is `request` itself."""
+        if self.tokens_left < 1:
+            self.wait(request.request_id, WaitReason.TOKEN_BUDGET, (BATCH,), 1, self.tokens_left)
+            return False
+        while not self.kv_cache.allocate(request, request.num_tokens):
+            victim = self._preemption.victim(self.running, request)
+            if victim is None:
+                needs = self.kv_cache.blocks_needed(request, request.num_tokens)
+                self.wait(request.request_id, WaitReason.NO_KV_BLOCKS, (ALL_RUNNING,), needs, 0)
+                return False
+            self.preempt(victim, by=request)
+            if victim is request:
+                return False
+        self._add(request, 1)
+        return True
+
+    def continue_prefills(self) -> None:
+        """The next chunk of every prompt that is partly computed, while budget is left."""
+        for request in self.running[:]:
+            if request.status is Status.RUNNING and not request.in_decode:
+                tokens = min(request.num_uncomputed_tokens, self.tokens_left)
+                if tokens < 1:
+                    self.wait(request.request_id, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
+                else:
+                    self._add(request, tokens)
+
+    def preempt(self, victim: Request, by: Request) -> None:
+        """Take all blocks of `victim`; it goes back to waiting and recomputes its tokens."""
+        self.running.remove(victim)
+        self.kv_cache.log.append(
+            Preempted(victim.request_id, None if victim is by else by.request_id)
+        )
+        self.kv_cache.free(victim)
+        victim.num_computed_tokens = 0
+        victim.in_decode = False
+        victim.num_preemptions += 1
+        self.schedule.preempted.append(victim)
+        holders = () if victim is by else (by.request_id,)
+        self.wait(victim.request_id, WaitReason.PREEMPTED, holders)
+
+    # ---- who waits ---------------------------------------------------------------------------
+
+    def admit_in_order(self, waiting: Iterable[Request]) -> None:
+        """Admit from the front until one cannot be; nobody is admitted past it."""
+        if self.schedule.preempted:
+            first = min(self.schedule.preempted, key=lambda r: (r.arrival_time, r.number))
+            self.wait(ALL_WAITING, WaitReason.HEAD_OF_LINE, (first.request_id,))
+            return
+        for request in waiting:
+            if not self.admit(request):
+                return
+
+    def admit(self, request: Request) -> bool:
+        """Admit one waiting request with as much of its prompt as the budget allows, or record
+        the first resource that is missing, for it and for all behind it."""
+        live = len(self.running) + len(self.schedule.admitted)
+        if live >= self.budget.max_num_seqs:
+            self.wait(ALL_WAITING, WaitReason.MAX_NUM_SEQS, (ALL_RUNNING,), 1, 0)
+            return False
+        if self.tokens_left < 1:
+            self.wait(ALL_WAITING, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
+            return False
+        hit = self.kv_cache.find_prefix(request)
+        cached = len(hit.blocks) * self.kv_cache.block_size
+        tokens = request.num_tokens - cached
+        if tokens > self.tokens_left:
+            if not self._may_split(request):
+                self._blocked(request, WaitReason.TOKEN_BUDGET, BATCH, tokens, self.tokens_left)
+                return False
+            tokens = self.tokens_left
+        slots = self._admission.slots_to_hold(request)
+        needs = self.kv_cache.blocks_needed(request, slots, hit)
+        free = self.kv_cache.num_free_blocks - self._admission.reserved(self.kv_cache.num_blocks)
+        if needs > free or not self.kv_cache.allocate(request, slots, hit):
+            self._blocked(request, WaitReason.NO_KV_BLOCKS, ALL_RUNNING, needs, max(0, free))
+            return False
+        # Admitted precedes the Alloc just logged, so that the fold sees a running sequence grow.
+        self.kv_cache.log.insert(-1, Admitted(request.request_id, cached))
+        request.num_computed_tokens = cached
+        self.schedule.admitted.append(request)
+        self._add(request, tokens)
+        return True
+
+    # ---- the record --------------------------------------------------------------------------
+
+    def wait(
+        self,
+        who: str,
+        reason: WaitReason,
+        holders: tuple[str, ...] = (),
+        needs: int | None = None,
+        free: int | None = None,
+    ) -> None:
+        """Write down why `who` (an id, ALL_WAITING or ALL_RUNNING) is not in this step."""
+        self.schedule.waits.append(Wait(who, reason, holders, needs, free))
+
+    def _blocked(
+        self, request: Request, reason: WaitReason, holder: str, needs: int, free: int
+    ) -> None:
+        self.wait(request.request_id, reason, (holder,), needs, free)
+        self.wait(ALL_WAITING, WaitReason.HEAD_OF_LINE, (request.request_id,))
+
+    def _may_split(self, request: Request) -> bool:
+        # A policy that never splits prompts must still split the recomputation of a preempted
+        # request that has grown past the budget, or it would wait for ever.
+        full = self.budget.max_num_batched_tokens
+        return self._chunked or (request.num_tokens > full and self.tokens_left == full)
+
+    def _add(self, request: Request, num_tokens: int) -> None:
+        self.tokens_left -= num_tokens
+        self.schedule.rows.append(Row(request, num_tokens, self.kv_cache.block_table(request)))
