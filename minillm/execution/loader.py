@@ -1,0 +1,156 @@
+"""Loading a model: find it, refuse what cannot be served exactly, move it to its device."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from minillm.execution.attention import ATTENTION_NAME
+from minillm.execution.loaded_model import LoadedModel, ModelError
+from minillm.execution.probe import run_probe
+from minillm.execution.refusal import refuse_by_config, refuse_by_logits, rope_types
+
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_model(model: str, *, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+    """Load "pocket", a local folder, or a hub id.
+
+    device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1". dtype: "auto" (fp32 on CPU,
+    the model's own on CUDA), "float32", "bfloat16", "float16". Raises ModelError when the model
+    cannot be found or cannot be served exactly.
+    """
+    where = _locate(model)
+    config = _read(AutoConfig, model, where)
+    model_class = _model_class(model, config)
+    refuse_by_config(model, model_class, config)
+    target = _device(device)
+    weights = _read(
+        AutoModelForCausalLM,
+        model,
+        where,
+        dtype=_dtype(dtype, target, config),
+        attn_implementation="eager",
+    )
+    weights = weights.to(target).eval().requires_grad_(False)
+    weights.set_attn_implementation(ATTENTION_NAME)
+    text = weights.config.get_text_config(decoder=True)
+    try:
+        shapes = run_probe(weights, 3, target)
+        loaded = LoadedModel(
+            name=model,
+            model=weights,
+            tokenizer=_tokenizer(model, where),
+            device=target,
+            dtype=weights.dtype,
+            vocab_size=text.vocab_size,
+            eos_token_ids=_eos_token_ids(weights),
+            max_model_len=_max_model_len(model, text),
+            layer_shapes=shapes,
+        )
+        refuse_by_logits(loaded)
+    except ModelError as error:
+        if str(error).startswith(model):
+            raise
+        raise ModelError(f"{model} cannot be served: {error}.") from error
+    return loaded
+
+
+def _locate(model: str) -> str:
+    """A folder, or a hub id as it is."""
+    if model == "pocket":
+        from minillm.pocket import pocket_path
+
+        return str(pocket_path())
+    path = Path(model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(
+                f"{path.absolute()} has no config.json, so it is not a model folder. Expected are "
+                "config.json and *.safetensors, as `save_pretrained` writes them."
+            )
+        return str(path)
+    if path.is_file():
+        raise ModelError(f"{path.absolute()} is a file; give the folder that holds config.json.")
+    if path.is_absolute() or model.startswith((".", "~")) or not HUB_ID.fullmatch(model):
+        raise ModelError(
+            f"no model folder at {path.absolute()}. Give 'pocket', an existing folder, or a hub "
+            "id like 'Qwen/Qwen3-0.6B'."
+        )
+    return model
+
+
+def _read(auto: Any, model: str, where: str, **kwargs: Any) -> Any:
+    try:
+        return auto.from_pretrained(where, **kwargs)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        if Path(where).is_dir():
+            raise ModelError(f"the model folder {where} cannot be read: {first}") from error
+        raise ModelError(
+            f"cannot load {model!r}. Tried: a folder at {Path(model).absolute()} (there is none), "
+            f"and the hub with its local cache ({first}). Check the name and the network, or give "
+            "a local folder, or 'pocket', which needs neither."
+        ) from error
+
+
+def _model_class(model: str, config: Any) -> Any:
+    try:
+        return AutoModelForCausalLM._model_mapping[type(config)]
+    except KeyError:
+        kind = "an encoder-decoder" if config.is_encoder_decoder else "no causal language model"
+        raise ModelError(f"{model}: {config.model_type} is {kind}; it cannot be served.") from None
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        target = torch.device(device)
+    except RuntimeError:
+        raise ModelError(f"unknown device {device!r}; known: auto, cpu, cuda, cuda:N.") from None
+    if target.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(f"device {device!r}: torch sees no CUDA device here. Use device='cpu'.")
+    return target
+
+
+def _dtype(dtype: str, device: torch.device, config: Any) -> torch.dtype:
+    if dtype == "auto":
+        if device.type == "cpu":
+            return torch.float32
+        return config.get_text_config(decoder=True).dtype or config.dtype or torch.bfloat16
+    if dtype not in DTYPES:
+        raise ModelError(f"unknown dtype {dtype!r}; known: auto, {', '.join(DTYPES)}.")
+    return DTYPES[dtype]
+
+
+def _tokenizer(model: str, where: str) -> Any | None:
+    folder = Path(where)
+    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        return None
+    return _read(AutoTokenizer, model, where)
+
+
+def _eos_token_ids(model: Any) -> frozenset[int]:
+    eos = model.generation_config.eos_token_id
+    if eos is None:
+        eos = model.config.get_text_config(decoder=True).eos_token_id
+    if eos is None:
+        return frozenset()
+    return frozenset([eos] if isinstance(eos, int) else eos)
+
+
+def _max_model_len(model: str, text_config: Any) -> int:
+    limit = getattr(text_config, "max_position_embeddings", None)
+    if not isinstance(limit, int):
+        raise ModelError(f"{model} does not say its context length (max_position_embeddings).")
+    if "longrope" in rope_types(text_config):
+        # Past the original length longrope would switch the frequencies of the whole batch.
+        return min(limit, text_config.rope_parameters["original_max_position_embeddings"])
+    return limit

@@ -1,0 +1,121 @@
+"""From scheduled rows to the tensors of one packed forward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import torch
+
+from minillm.execution.batch import Row
+from minillm.execution.kv_tensors import KVTensors
+from minillm.kernels import paged_attention, write_kv
+from minillm.kernels.plan import AttentionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """B sequences back to back as one (1, T) input. `logit_rows`: tokens whose logits are wanted,
+    one for each row in `sampling_rows`."""
+
+    input_ids: torch.Tensor  # [1, T] int64
+    position_ids: torch.Tensor  # [1, T] int64
+    slot_mapping: torch.Tensor  # [T] int64
+    block_tables: torch.Tensor  # [B, max_blocks] int64
+    seq_lens: torch.Tensor  # [B] int64, with this step's tokens
+    query_start_loc: torch.Tensor  # [B + 1] int64
+    logit_rows: torch.Tensor  # [S] int64
+    sampling_rows: list[int]
+    plan: AttentionPlan
+
+
+def pack(rows: Sequence[Row], block_size: int, device: torch.device) -> PackedBatch:
+    """Lay out each row's new tokens, where their K and V go, and whose logits are needed."""
+    new = [row.num_new_tokens for row in rows]
+    computed = [row.request.num_computed_tokens for row in rows]
+    tokens: list[int] = []
+    sampling: list[int] = []
+    for i, row in enumerate(rows):
+        request, start, n = row.request, computed[i], new[i]
+        known = request.num_prompt_tokens
+        if n == 1 and start >= known:
+            tokens.append(request.output_token_ids[start - known])
+        else:
+            tokens += request.token_ids(start, start + n)
+        if start + n == known + request.num_output_tokens:
+            sampling.append(i)
+    starts = np.fromiter(accumulate(new, initial=0), np.int64, len(new) + 1)
+    lengths, first = np.array(new, np.int64), np.array(computed, np.int64)
+    ends = first + lengths
+    tables = np.zeros((len(rows), -(-int(ends.max()) // block_size)), np.int64)
+    for i, row in enumerate(rows):
+        used = -(-(computed[i] + new[i]) // block_size)
+        tables[i, :used] = row.block_table[:used]
+    owner = np.repeat(np.arange(len(rows)), lengths)
+    positions = np.arange(len(tokens)) + (first - starts[:-1])[owner]
+    slots = tables[owner, positions // block_size] * block_size + positions % block_size
+    per_token = torch.from_numpy(np.stack((np.array(tokens, np.int64), positions, slots)))
+    per_token = per_token.to(device)
+    return PackedBatch(
+        input_ids=per_token[0:1],
+        position_ids=per_token[1:2],
+        slot_mapping=per_token[2],
+        block_tables=torch.from_numpy(tables).to(device),
+        seq_lens=torch.from_numpy(ends).to(device),
+        query_start_loc=torch.from_numpy(starts).to(device),
+        logit_rows=torch.from_numpy(starts[1:][sampling] - 1).to(device),
+        sampling_rows=sampling,
+        plan=AttentionPlan(tables, ends, starts, block_size, device),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PagedAttention:
+    """The `LayerAttention` of one step: write the new K and V, then attend through the table."""
+
+    batch: PackedBatch
+    kv: KVTensors
+
+    def attend(
+        self,
+        layer: int,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        *,
+        scale: float,
+        sliding_window: int | None,
+        softcap: float | None,
+        sinks: torch.Tensor | None,
+    ) -> torch.Tensor:
+        batch = self.batch
+        k_cache, v_cache = self.kv.layers[layer]
+        write_kv(k, v, k_cache, v_cache, batch.slot_mapping, padded=False)
+        return paged_attention(
+            q,
+            k_cache,
+            v_cache,
+            batch.block_tables,
+            batch.seq_lens,
+            batch.query_start_loc,
+            scale=scale,
+            sliding_window=sliding_window,
+            softcap=softcap,
+            sinks=sinks,
+            plan=batch.plan,
+        )
+
+
+def forward(
+    model: torch.nn.Module, batch: PackedBatch, kv: KVTensors, logit_rows: torch.Tensor
+) -> torch.Tensor:
+    """One forward of a transformers model over `batch`; logits of `logit_rows`, [S, vocab]."""
+    return model(
+        input_ids=batch.input_ids,
+        position_ids=batch.position_ids,
+        use_cache=False,
+        logits_to_keep=logit_rows,
+        minillm_batch=PagedAttention(batch, kv),
+    ).logits[0]

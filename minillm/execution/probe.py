@@ -1,0 +1,25 @@
+"""A forward that asks each attention layer what it would store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from minillm.execution.attention import ShapeProbe
+from minillm.execution.loaded_model import LayerShape
+
+
+@torch.inference_mode()
+def run_probe(model: Any, num_tokens: int, device: torch.device) -> dict[int, LayerShape]:
+    """Run `num_tokens` tokens through `model` with no attention; returns each layer's shape."""
+    probe = ShapeProbe()
+    tokens = torch.zeros(1, num_tokens, dtype=torch.int64, device=device)
+    model(
+        input_ids=tokens,
+        position_ids=torch.arange(num_tokens, device=device)[None],
+        use_cache=False,
+        logits_to_keep=torch.tensor([num_tokens - 1], device=device),
+        minillm_batch=probe,
+    )
+    return probe.shapes

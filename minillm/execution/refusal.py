@@ -1,0 +1,126 @@
+"""What cannot be served exactly is refused at load, with the reason.
+
+Cheap checks on the configuration come first, before any weight is read. What they miss, a short
+comparison with the model's own eager attention finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from minillm.execution.attention import ATTENTION_NAME
+from minillm.execution.batch import Row
+from minillm.execution.kv_tensors import KVTensors
+from minillm.execution.loaded_model import LoadedModel, ModelError
+from minillm.execution.packing import forward, pack
+from minillm.request import Request, SamplingParams
+
+SERVED_LAYERS = ("full_attention", "sliding_attention")
+TOLERANCE = 1e-4  # of logits in fp32, relative where they are larger than 1
+HALF_TOLERANCE = 0.05  # half precision: of a sequence's median row, relative to its spread
+CHECK_LENGTHS = (19, 13)
+CHECK_CHUNKS = ((7, 5), (6, 1), (5, 6), (1, 1))  # new tokens of both sequences, step by step
+CHECK_BLOCK_SIZE = 4
+
+
+def refuse_by_config(name: str, model_class: Any, config: Any) -> None:
+    """Raise ModelError for what the model's class and configuration already tell."""
+    text = config.get_text_config(decoder=True)
+    kind = config.model_type
+    if not model_class._supports_attention_backend:
+        raise ModelError(
+            f"{name}: the {kind} family does not let its attention be replaced "
+            "(transformers declares no attention-backend support for it), so a paged KV cache "
+            "cannot serve it. Choose another model."
+        )
+    strange = sorted(set(getattr(text, "layer_types", None) or ()) - set(SERVED_LAYERS))
+    if strange:
+        raise ModelError(
+            f"{name}: {kind} has layers of type {', '.join(strange)}. Only full and sliding "
+            "attention can be served: other layers carry state that a packed batch would mix up."
+        )
+    if "dynamic" in rope_types(text):
+        raise ModelError(
+            f"{name}: dynamic RoPE scaling depends on the longest sequence of the whole batch, so "
+            "batch neighbours would change each other's results. Remove the scaling or use yarn."
+        )
+    if config.is_encoder_decoder:
+        raise ModelError(f"{name}: {kind} is an encoder-decoder; only decoders can be served.")
+
+
+def rope_types(text_config: Any) -> set[str]:
+    """The kinds of RoPE scaling in use; some families have one per layer type."""
+    parameters = getattr(text_config, "rope_parameters", None) or {}
+    nested = [p for p in parameters.values() if isinstance(p, dict)]
+    return {p["rope_type"] for p in (parameters, *nested) if "rope_type" in p}
+
+
+def refuse_by_logits(loaded: LoadedModel) -> None:
+    """Compare a chunked, packed, paged run with eager attention, sequence by sequence.
+
+    Raises ModelError when logits differ. State that leaks between packed sequences or chunks
+    shows here, as does anything that attention was asked for and did not do.
+    """
+    random = np.random.default_rng(0)
+    prompts = [random.integers(0, loaded.vocab_size, n).tolist() for n in CHECK_LENGTHS]
+    loaded.model.set_attn_implementation("eager")
+    try:
+        wanted = [_eager_logits(loaded, prompt) for prompt in prompts]
+    finally:
+        loaded.model.set_attn_implementation(ATTENTION_NAME)
+    for prompt, want, got in zip(prompts, wanted, _paged_logits(loaded, prompts), strict=True):
+        error = _difference(want, got, loaded.dtype)
+        if error is not None:
+            raise ModelError(
+                f"{loaded.name}: its logits on a paged, packed batch differ from eager attention "
+                f"{error} over {len(prompt)} random tokens. It would answer wrongly, so it is "
+                "not served."
+            )
+
+
+def _difference(want: torch.Tensor, got: torch.Tensor, dtype: torch.dtype) -> str | None:
+    """What is wrong with `got`, [n, vocab], or None. Half precision rounds, and a rounding may
+    flip an expert's choice in a few rows, so there the median row counts."""
+    off = (want - got).abs()
+    if dtype == torch.float32:
+        limit = TOLERANCE * max(1.0, want.abs().max().item())
+        worst = off.max().item()
+        return None if worst <= limit else f"by {worst:.2g} (limit {limit:.2g})"
+    spread = (want - want.mean(-1, keepdim=True)).square().mean(-1).sqrt()
+    share = (off.square().mean(-1).sqrt() / spread).median().item()
+    return None if share <= HALF_TOLERANCE else f"by {share:.1%} (limit {HALF_TOLERANCE:.0%})"
+
+
+@torch.inference_mode()
+def _eager_logits(loaded: LoadedModel, prompt: list[int]) -> torch.Tensor:
+    tokens = torch.tensor([prompt], device=loaded.device)
+    mask = torch.ones_like(tokens)
+    return loaded.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[0].float()
+
+
+@torch.inference_mode()
+def _paged_logits(loaded: LoadedModel, prompts: list[list[int]]) -> Iterator[torch.Tensor]:
+    """Logits of every position, both prompts packed together and computed chunk by chunk."""
+    blocks = -(-max(CHECK_LENGTHS) // CHECK_BLOCK_SIZE)
+    kv = KVTensors(loaded, num_blocks=blocks * len(prompts), block_size=CHECK_BLOCK_SIZE)
+    params = SamplingParams(max_tokens=1)
+    requests = [
+        Request(str(i), i, len(p), params, 1, 0, prompt_token_ids=p) for i, p in enumerate(prompts)
+    ]
+    tables = [list(range(i, blocks * len(prompts), len(prompts))) for i in range(len(prompts))]
+    parts: list[list[torch.Tensor]] = [[] for _ in prompts]
+    for chunk in CHECK_CHUNKS:
+        rows = [Row(r, n, t) for r, n, t in zip(requests, chunk, tables, strict=True)]
+        batch = pack(rows, CHECK_BLOCK_SIZE, loaded.device)
+        every = torch.arange(sum(chunk), device=loaded.device)
+        logits = forward(loaded.model, batch, kv, every).float()
+        for request, n, part, piece in zip(
+            requests, chunk, parts, logits.split(list(chunk)), strict=True
+        ):
+            request.num_computed_tokens += n
+            part.append(piece)
+    return (torch.cat(part) for part in parts)

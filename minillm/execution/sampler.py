@@ -1,0 +1,166 @@
+"""From logits to tokens: penalties, temperature, top-k, top-p, min-p, draw, log-probabilities.
+
+The order is vLLM's: forbid ends before min_tokens, penalties, (log-probabilities are taken here),
+temperature, min-p, top-k, top-p, draw. Rows are handled together; a batch that is greedy and plain
+costs one argmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+
+from minillm.execution.batch import Sampled
+from minillm.execution.randomness import uniform
+from minillm.request import Logprob, Request, SamplingParams
+
+
+def is_plain(params: SamplingParams) -> bool:
+    """Greedy, and nothing but the logits decides."""
+    return params.temperature == 0 and params.logprobs is None and not _edits(params)
+
+
+def _edits(params: SamplingParams) -> bool:
+    return (
+        params.repetition_penalty != 1
+        or params.presence_penalty != 0
+        or params.frequency_penalty != 0
+        or params.min_tokens > 0
+    )
+
+
+class Sampler:
+    """Stateless but for the engine's seed and the model's end-of-sequence tokens."""
+
+    def __init__(self, seed: int, eos_token_ids: Collection[int]) -> None:
+        self.seed = seed
+        self.eos_token_ids = sorted(eos_token_ids)
+
+    def sample(self, logits: torch.Tensor, requests: Sequence[Request]) -> list[Sampled]:
+        """The next token of each request; logits: [len(requests), vocab], any float dtype."""
+        if all(is_plain(r.sampling) for r in requests):
+            return [Sampled(token) for token in logits.argmax(-1).tolist()]
+        logits = logits.float()
+        edited = [i for i, r in enumerate(requests) if _edits(r.sampling)]
+        if edited:
+            logits = logits.clone()
+            for i in edited:
+                self._edit(logits[i], requests[i])
+        tokens = logits.argmax(-1)
+        random = [i for i, r in enumerate(requests) if r.sampling.temperature > 0]
+        if random:
+            chosen = [requests[i] for i in random]
+            rows = torch.tensor(random, device=logits.device)
+            tokens[rows] = self._draw(logits[rows], chosen)
+        sampled = [Sampled(token) for token in tokens.tolist()]
+        wanted = [i for i, r in enumerate(requests) if r.sampling.logprobs is not None]
+        if wanted:
+            counts = [requests[i].sampling.logprobs or 0 for i in wanted]
+            rows = torch.tensor(wanted, device=logits.device)
+            for i, logprobs in zip(
+                wanted, _logprobs(logits[rows], tokens[rows], counts), strict=True
+            ):
+                sampled[i].logprobs = logprobs
+        return sampled
+
+    def _edit(self, logits: torch.Tensor, request: Request) -> None:
+        """Minimum length and penalties on one row [vocab], in place."""
+        params, vocab = request.sampling, logits.shape[-1]
+        if request.num_output_tokens < params.min_tokens:
+            ends = [t for t in (*self.eos_token_ids, *params.stop_token_ids) if 0 <= t < vocab]
+            logits[ends] = -torch.inf
+        output = np.array(request.output_token_ids, np.int64)
+        if params.repetition_penalty != 1:
+            seen = np.unique(np.append(output, np.array(request.prompt_token_ids, np.int64)))
+            index = torch.from_numpy(seen).to(logits.device)
+            score, penalty = logits[index], params.repetition_penalty
+            logits[index] = torch.where(score > 0, score / penalty, score * penalty)
+        if len(output) and (params.presence_penalty or params.frequency_penalty):
+            seen, counts = np.unique(output, return_counts=True)
+            penalty = params.presence_penalty + params.frequency_penalty * counts
+            index = torch.from_numpy(seen).to(logits.device)
+            logits[index] -= torch.from_numpy(penalty).to(logits)
+
+    def _draw(self, logits: torch.Tensor, requests: Sequence[Request]) -> torch.Tensor:
+        """One token per row by inverting the cumulative distribution in vocabulary order."""
+        params = [r.sampling for r in requests]
+        draws = [
+            uniform(self.seed, p.seed, r.number, r.num_output_tokens)
+            for r, p in zip(requests, params, strict=True)
+        ]
+        column = _Column(logits.device)
+        probs = torch.softmax(logits.double() / column([p.temperature for p in params]), dim=-1)
+        if any(p.min_p > 0 for p in params):
+            floor = probs.amax(-1, keepdim=True) * column([p.min_p for p in params])
+            probs = torch.where(probs >= floor, probs, 0.0)
+        if any(0 < p.top_k < logits.shape[-1] for p in params):
+            probs = _top_k(probs, [p.top_k or logits.shape[-1] for p in params])
+        if any(p.top_p < 1 for p in params):
+            probs = _top_p(probs, column([p.top_p for p in params]))
+        cumulative = probs.cumsum(-1)
+        total = cumulative[:, -1:]
+        target = torch.minimum(
+            column(draws) * total, torch.nextafter(total, torch.zeros_like(total))
+        )
+        return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+
+
+class _Column:
+    """Numbers, one per row, as a [rows, 1] float64 tensor."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def __call__(self, values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.device)[:, None]
+
+
+def _top_k(probs: torch.Tensor, ks: list[int]) -> torch.Tensor:
+    """Zero all but each row's k largest; those equal to the k-th stay."""
+    vocab = probs.shape[-1]
+    ks = [min(k, vocab) for k in ks]
+    largest = max((k for k in ks if k < vocab), default=vocab)
+    top = probs.topk(largest, dim=-1).values
+    index = torch.tensor([min(k, largest) - 1 for k in ks], device=probs.device)[:, None]
+    floor = top.gather(-1, index)
+    unlimited = torch.tensor([k == vocab for k in ks], device=probs.device)[:, None]
+    return torch.where((probs >= floor) | unlimited, probs, 0.0)
+
+
+def _top_p(probs: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Keep the fewest most likely tokens whose probabilities (renormalised) reach top_p."""
+    ordered, order = probs.sort(dim=-1, descending=True, stable=True)
+    before = ordered.cumsum(-1) - ordered
+    kept = before < top_p * ordered.sum(-1, keepdim=True)
+    kept[:, 0] = True
+    return torch.zeros_like(probs).scatter(-1, order, torch.where(kept, ordered, 0.0))
+
+
+def _logprobs(
+    logits: torch.Tensor, tokens: torch.Tensor, counts: list[int]
+) -> list[dict[int, Logprob]]:
+    """The sampled token first, then each row's most likely ones."""
+    table = torch.log_softmax(logits, dim=-1)
+    own = table.gather(-1, tokens[:, None])
+    ranks = (table > own).sum(-1) + 1
+    top, ids = table.topk(max(max(counts), 1), dim=-1)
+    rows = zip(
+        tokens.tolist(),
+        own.squeeze(-1).tolist(),
+        ranks.tolist(),
+        top.tolist(),
+        ids.tolist(),
+        counts,
+        strict=True,
+    )
+    return [
+        {token: Logprob(value, rank)}
+        | {
+            other: Logprob(p, place)
+            for place, (other, p) in enumerate(zip(others, ps, strict=True), start=1)
+            if place <= count and other != token
+        }
+        for token, value, rank, ps, others, count in rows
+    ]

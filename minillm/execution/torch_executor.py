@@ -1,0 +1,60 @@
+"""The real executor: one packed forward of a transformers model per step, then the sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from minillm.config import ConfigError, closest
+from minillm.execution.batch import Result, Row, Sampled
+from minillm.execution.kv_tensors import KVTensors
+from minillm.execution.loaded_model import LoadedModel
+from minillm.execution.packing import forward, pack
+from minillm.execution.sampler import Sampler
+
+ATTENTION_BACKENDS = ("auto", "torch")
+
+
+class TorchExecutor:
+    """Computes batches on `loaded`'s device. Owns its KV tensors; shares the weights."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        num_blocks: int,
+        block_size: int,
+        max_model_len: int,
+        seed: int = 0,
+        attention_backend: str = "auto",
+    ) -> None:
+        if attention_backend not in ATTENTION_BACKENDS:
+            raise ConfigError(
+                f"unknown attention_backend {attention_backend!r}."
+                f"{closest(attention_backend, ATTENTION_BACKENDS)} "
+                f"Known: {', '.join(ATTENTION_BACKENDS)}."
+            )
+        if max_model_len > loaded.max_model_len:
+            raise ConfigError(
+                f"max_model_len {max_model_len} is above the model's own limit of "
+                f"{loaded.max_model_len} tokens."
+            )
+        self.loaded = loaded
+        self.kv = KVTensors(loaded, num_blocks=num_blocks, block_size=block_size)
+        self.sampler = Sampler(seed, loaded.eos_token_ids)
+
+    @torch.inference_mode()
+    def execute(self, rows: Sequence[Row]) -> Result:
+        """See `Executor`. K and V go to the rows' blocks, whatever was there before."""
+        batch = pack(rows, self.kv.block_size, self.loaded.device)
+        logits = forward(self.loaded.model, batch, self.kv, batch.logit_rows)
+        sampled: list[Sampled | None] = [None] * len(rows)
+        if batch.sampling_rows:
+            requests = [rows[i].request for i in batch.sampling_rows]
+            tokens = self.sampler.sample(logits, requests)
+            for i, token in zip(batch.sampling_rows, tokens, strict=True):
+                sampled[i] = token
+        elif self.loaded.device.type == "cuda":
+            torch.cuda.synchronize(self.loaded.device)  # a step ends when its work is done
+        return Result(sampled)

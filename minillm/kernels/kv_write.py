@@ -1,0 +1,27 @@
+"""Writing new keys and values into the paged cache."""
+
+from __future__ import annotations
+
+import torch
+
+
+def write_kv(
+    key: torch.Tensor,
+    value: torch.Tensor,
+    k_cache: torch.Tensor,
+    v_cache: torch.Tensor,
+    slot_mapping: torch.Tensor,
+    *,
+    padded: bool = True,
+) -> None:
+    """Store token t of `key` and `value` at slot `slot_mapping[t]`, in place.
+
+    key: [T, Hkv, D], value: [T, Hkv, Dv]; caches: [num_blocks, block_size, Hkv, D] (and Dv),
+    contiguous. slot_mapping: [T] int64, `block * block_size + offset`; −1 skips the token.
+    `padded=False` promises that there is no −1, which saves a look at the device.
+    """
+    if padded:
+        kept = slot_mapping >= 0
+        key, value, slot_mapping = key[kept], value[kept], slot_mapping[kept]
+    k_cache.view(-1, *k_cache.shape[2:]).index_copy_(0, slot_mapping, key.to(k_cache.dtype))
+    v_cache.view(-1, *v_cache.shape[2:]).index_copy_(0, slot_mapping, value.to(v_cache.dtype))
