@@ -1,0 +1,88 @@
+"""Joining a loaded model, a scheduler and a configuration into an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from minillm.clock import WallClock
+from minillm.config import EngineConfig
+from minillm.engine import Engine
+from minillm.execution.kv_tensors import blocks_that_fit
+from minillm.execution.loaded_model import LoadedModel
+from minillm.execution.torch_executor import TorchExecutor
+from minillm.scheduling import Scheduler, make_scheduler
+from minillm.trace.records import Header
+from minillm.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class SceneLabel:
+    """What a recording says of the scene it shows."""
+
+    name: str = ""
+    title: str = ""
+    question: str = ""
+
+
+def build_engine(
+    loaded: LoadedModel,
+    scheduler: str | Scheduler = "sarathi",
+    *,
+    attention_backend: str = "auto",
+    gpu_memory_utilization: float = 0.9,
+    **settings: Any,
+) -> Engine:
+    """A real engine on `loaded`. `settings` are those of `EngineConfig`; an unknown one is an
+    error. The KV pool is sized from free memory unless `num_blocks` says otherwise."""
+    policy = make_scheduler(scheduler)
+    config = EngineConfig.from_kwargs(**settings)
+    block_size = config.block_size or 16
+    fit = None
+    if config.num_blocks is None:
+        fit = blocks_that_fit(
+            loaded, block_size=block_size, gpu_memory_utilization=gpu_memory_utilization
+        )
+    resolved = config.resolve(
+        chunked=policy.chunked, model_max_len=loaded.max_model_len, blocks_that_fit=fit
+    )
+    executor = TorchExecutor(
+        loaded,
+        num_blocks=resolved.num_blocks,
+        block_size=resolved.block_size,
+        max_model_len=resolved.max_model_len,
+        seed=resolved.seed,
+        attention_backend=attention_backend,
+    )
+    return Engine(
+        executor,
+        policy,
+        resolved,
+        clock=WallClock(),
+        tokenizer=loaded.tokenizer,
+        eos_token_ids=sorted(loaded.eos_token_ids),
+    )
+
+
+def header_of(engine: Engine, loaded: LoadedModel, scene: SceneLabel | None = None) -> Header:
+    """The trace header for runs of `engine`."""
+    config, scene = engine.config, scene or SceneLabel()
+    return Header(
+        version=__version__,
+        model=loaded.name,
+        scheduler=engine.scheduler.name,
+        kv_cache=config.kv_cache,
+        block_size=config.block_size,
+        num_blocks=config.num_blocks,
+        max_num_seqs=config.max_num_seqs,
+        max_num_batched_tokens=config.max_num_batched_tokens,
+        max_model_len=config.max_model_len,
+        prefix_caching=config.enable_prefix_caching,
+        device=str(loaded.device),
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        seed=config.seed,
+        scene=scene.name,
+        title=scene.title,
+        question=scene.question,
+        kv_bytes_per_token=loaded.kv_bytes_per_token,
+    )

@@ -1,0 +1,198 @@
+"""LLM: the offline face. Prompts in, completions out, and the trace of everything in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from minillm.build import build_engine, header_of
+from minillm.chat import encode_prompt
+from minillm.execution.loaded_model import LoadedModel
+from minillm.execution.loader import load_model
+from minillm.request import FinishReason, RequestOutput, RequestRejected, SamplingParams
+from minillm.scheduling import Scheduler
+from minillm.trace.recorder import Recorder
+from minillm.trace.trace import Trace
+from minillm.workload.spec import Message
+
+Prompt = str | Sequence[int]
+
+
+class LLM:
+    """A model with an engine around it.
+
+        llm = LLM()                                    # the bundled pocket model
+        outputs = llm.generate(["Once upon a time"], SamplingParams(temperature=0))
+        outputs[0].outputs[0].text; outputs[0].metrics.ttft; llm.trace
+
+    `model`: "pocket", a local folder, a hub id, or a model already loaded by `load_model`.
+    `scheduler`: the name of a system or an instance of your own. None lets minillm choose.
+    Raises ModelError, ConfigError.
+    """
+
+    def __init__(
+        self,
+        model: str | LoadedModel = "pocket",
+        *,
+        scheduler: str | Scheduler = "sarathi",
+        kv_cache: str = "paged",
+        block_size: int | None = None,
+        num_blocks: int | None = None,
+        gpu_memory_utilization: float = 0.9,
+        max_num_seqs: int | None = None,
+        max_num_batched_tokens: int | None = None,
+        max_model_len: int | None = None,
+        enable_prefix_caching: bool | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        attention_backend: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        if isinstance(model, str):
+            model = load_model(model, device=device, dtype=dtype)
+        self.loaded = model
+        self.engine = build_engine(
+            model,
+            scheduler,
+            attention_backend=attention_backend,
+            gpu_memory_utilization=gpu_memory_utilization,
+            kv_cache=kv_cache,
+            block_size=block_size,
+            num_blocks=num_blocks,
+            max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=max_num_batched_tokens,
+            max_model_len=max_model_len,
+            enable_prefix_caching=enable_prefix_caching,
+            seed=seed,
+        )
+        self._recorder = Recorder(header_of(self.engine, model))
+        self.engine.hooks.on("step", self._recorder.on_step)
+
+    @property
+    def trace(self) -> Trace:
+        """The record of everything this LLM has done so far."""
+        return self._recorder.trace
+
+    def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[RequestOutput]:
+        """Complete every prompt (text or token ids), all in one continuous batch; outputs in the
+        order of the prompts. `on_progress(finished, total)` is called as requests finish.
+
+        Raises RequestRejected, before anything runs, when a prompt can never be served.
+        """
+        encoded = [self._encode(prompt) for prompt in _as_list(prompts)]
+        return self._run(encoded, sampling, on_progress)
+
+    def chat(
+        self,
+        conversations: Sequence[Message] | Sequence[Sequence[Message]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        *,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[RequestOutput]:
+        """As `generate`, for chat messages: [{"role": "user", "content": "…"}], one conversation
+        or a list of them."""
+        if conversations and isinstance(conversations[0], dict):
+            conversations = [conversations]  # type: ignore[list-item]
+        encoded = [encode_prompt(messages, self.loaded.tokenizer) for messages in conversations]  # type: ignore[arg-type]
+        return self._run(encoded, sampling, on_progress)
+
+    def stream(
+        self, prompt: Prompt | Sequence[Message], sampling: SamplingParams | None = None
+    ) -> Iterator[RequestOutput]:
+        """The growing output of one prompt, after each step that changed it. Leaving the loop
+        early aborts the request."""
+        text, token_ids = self._encode(prompt)
+        finished: list[RequestOutput] = []
+        off = self.engine.hooks.on("finished", finished.append)
+        request_id = self.engine.add_request(token_ids, sampling, prompt=text)
+        seen = 0
+        try:
+            while not finished:
+                self.engine.step()
+                output = self.engine.output(request_id)
+                if output is not None and len(output.outputs[0].token_ids) > seen:
+                    seen = len(output.outputs[0].token_ids)
+                    yield output
+            yield finished[0]
+        finally:
+            off()
+            self.engine.abort(request_id)
+
+    def _encode(self, prompt: Prompt | Sequence[Message]) -> tuple[str | None, list[int]]:
+        if isinstance(prompt, str):
+            return encode_prompt(prompt, self.loaded.tokenizer)
+        if prompt and isinstance(prompt[0], dict):
+            return encode_prompt(prompt, self.loaded.tokenizer)  # type: ignore[arg-type]
+        return None, self._checked_ids(prompt)  # type: ignore[arg-type]
+
+    def _checked_ids(self, token_ids: Sequence[int]) -> list[int]:
+        size = self.loaded.vocab_size
+        for token in token_ids:
+            if not 0 <= token < size:
+                raise ValueError(f"token id {token} is outside the vocabulary of {size:,}")
+        return list(token_ids)
+
+    def _run(
+        self,
+        encoded: Sequence[tuple[str | None, list[int]]],
+        sampling: SamplingParams | Sequence[SamplingParams] | None,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> list[RequestOutput]:
+        engine = self.engine
+        params = _one_each(sampling, len(encoded))
+        for index, ((_, token_ids), each) in enumerate(zip(encoded, params, strict=True)):
+            try:
+                engine.check_fits(len(token_ids), each)
+            except RequestRejected as refusal:
+                raise RequestRejected(f"prompt {index}: {refusal}") from None
+        outputs: dict[str, RequestOutput] = {}
+
+        def collect(output: RequestOutput) -> None:
+            outputs[output.request_id] = output
+            if on_progress is not None:
+                on_progress(len(outputs), len(encoded))
+
+        off = engine.hooks.on("finished", collect)
+        ids: list[str] = []
+        try:
+            for (text, token_ids), each in zip(encoded, params, strict=True):
+                ids.append(engine.add_request(token_ids, each, prompt=text))
+            while not all(request_id in outputs for request_id in ids):
+                engine.step()
+        finally:
+            off()
+            for request_id in ids:
+                engine.abort(request_id)
+        failed = [i for i in ids if outputs[i].outputs[0].finish_reason == FinishReason.ERROR]
+        if failed:
+            raise RuntimeError(
+                f"{len(failed)} of {len(ids)} requests failed in the model: {', '.join(failed)}. "
+                "The cause was logged; the engine is still usable."
+            )
+        return [outputs[request_id] for request_id in ids]
+
+
+def _as_list(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
+    """One prompt or many: token ids are integers, prompts are not."""
+    if isinstance(prompts, str):
+        return [prompts]
+    if prompts and isinstance(prompts[0], int):
+        return [prompts]  # type: ignore[list-item]
+    return prompts  # type: ignore[return-value]
+
+
+def _one_each(
+    sampling: SamplingParams | Sequence[SamplingParams] | None, count: int
+) -> Sequence[SamplingParams]:
+    if sampling is None:
+        sampling = SamplingParams()
+    if isinstance(sampling, SamplingParams):
+        return [sampling] * count
+    if len(sampling) != count:
+        raise ValueError(f"{len(sampling)} sampling parameters for {count} prompts")
+    return sampling

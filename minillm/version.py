@@ -1,0 +1,3 @@
+"""The version of minillm, as written into traces."""
+
+__version__ = "0.1.0"
