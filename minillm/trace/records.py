@@ -7,7 +7,7 @@ there), or the closing record that ends an orderly run.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from minillm.events import Event, Wait
 
@@ -17,7 +17,8 @@ FORMAT_VERSION = 1
 class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was run. No wall time, host or process id: the same run gives the same bytes."""
 
-    minillm_trace: int = FORMAT_VERSION
+    # A factory, so that it is written although it is the default: it tells a trace from others.
+    minillm_trace: int = field(default_factory=lambda: FORMAT_VERSION)
     version: str = ""  # of minillm
     model: str = ""
     scheduler: str = ""

@@ -1,0 +1,139 @@
+"""One pass over the steps that gathers what metrics, charts and exports ask for.
+
+A `Digest` takes steps one by one, so that a view of a live run reads each step once.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from minillm.events import Added, Admitted, Event, Finished, Preempted, Rejected, Step
+from minillm.trace.file import KEYFRAME_EVERY
+from minillm.trace.fold import State, apply
+from minillm.trace.records import Closing, Header, Keyframe
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestRecord:
+    """One request's story. Times are engine-clock ns, lengths are tokens; None: not yet.
+
+    `token_times[i]` is when output token i was sampled. A rejected request has `rejected`, the
+    message, and nothing but its arrival.
+    """
+
+    id: str
+    arrival: int
+    prompt_len: int = 0
+    max_tokens: int = 0
+    output_len: int = 0
+    admitted_at: int | None = None
+    first_token_at: int | None = None
+    finished_at: int | None = None
+    token_times: list[int] = field(default_factory=list)
+    finish_reason: str | None = None
+    preemptions: int = 0
+    cached_tokens: int = 0  # found in the prefix cache when it was first admitted
+    client: str | None = None
+    priority: int = 0
+    prompt: str | None = None
+    text: str = ""
+    rejected: str | None = None
+
+    @property
+    def completed(self) -> bool:
+        """Served to its natural end: neither aborted, failed, rejected nor unfinished."""
+        return self.finish_reason in ("stop", "length")
+
+    @property
+    def itl(self) -> list[int]:
+        """Inter-token latencies: the gaps between output tokens, ns."""
+        times = self.token_times
+        return [b - a for a, b in pairwise(times)]
+
+
+@dataclass(slots=True)
+class Series:
+    """One entry per step. `end` in ns; the rest are counts while the step's batch ran."""
+
+    end: array[int] = field(default_factory=lambda: array("q"))
+    running: array[int] = field(default_factory=lambda: array("q"))
+    waiting: array[int] = field(default_factory=lambda: array("q"))
+    used_blocks: array[int] = field(default_factory=lambda: array("q"))
+
+
+class Digest:
+    """What a run amounts to, so far. `keyframes[i]` follows step 256 · (i + 1) − 1."""
+
+    def __init__(self, header: Header) -> None:
+        self.state = State(header.num_blocks)
+        self.requests: list[RequestRecord] = []
+        self.series = Series()
+        self.keyframes: list[Keyframe] = []
+        self.num_preemptions = 0
+        self.prefix_queries = 0  # tokens looked up in the prefix cache at admissions
+        self.prefix_hits = 0  # of those, found
+        self._by_id: dict[str, RequestRecord] = {}
+
+    def feed(self, step: Step) -> None:
+        """Take the next step. Raises TraceError when it contradicts those before."""
+        state = apply(self.state, step)
+        self._events(step.events, step.start)
+        end, sequences, by_id = state.time, state.sequences, self._by_id
+        for id, _, kind in state.batch:
+            outputs = sequences[id].outputs
+            record = by_id[id]
+            gained = outputs - record.output_len
+            if gained and kind != "dead":
+                if not record.output_len:
+                    record.first_token_at = end
+                record.output_len = outputs
+                record.token_times.extend([end] * gained)
+        for id in step.text:
+            by_id[id].text = sequences[id].text
+        self._events(step.after, end)
+        series, (running, waiting, used) = self.series, state.load
+        series.end.append(end)
+        series.running.append(running)
+        series.waiting.append(waiting)
+        series.used_blocks.append(used)
+        if (step.index + 1) % KEYFRAME_EVERY == 0:
+            self.keyframes.append(state.keyframe())
+
+    def close(self, closing: Closing) -> None:
+        """Take the closing record: what happened after the last step."""
+        self.state.close(closing)
+        self._events(closing.events, closing.time)
+
+    def _events(self, events: Iterable[Event], time: int) -> None:
+        for event in events:
+            match event:
+                case Added():
+                    record = self._by_id[event.id] = RequestRecord(
+                        id=event.id,
+                        arrival=event.arrival,
+                        prompt_len=event.prompt_len,
+                        max_tokens=event.max_tokens,
+                        client=event.client,
+                        priority=event.priority,
+                        prompt=event.text,
+                    )
+                    self.requests.append(record)
+                case Rejected():
+                    self.requests.append(
+                        RequestRecord(id=event.id, arrival=event.arrival, rejected=event.message)
+                    )
+                case Admitted():
+                    record = self._by_id[event.id]
+                    self.prefix_queries += record.prompt_len + record.output_len
+                    self.prefix_hits += event.cached_tokens
+                    if record.admitted_at is None:
+                        record.admitted_at, record.cached_tokens = time, event.cached_tokens
+                case Preempted():
+                    self.num_preemptions += 1
+                    self._by_id[event.id].preemptions += 1
+                case Finished():
+                    record = self._by_id[event.id]
+                    record.finish_reason, record.finished_at = event.reason, time

@@ -1,0 +1,180 @@
+"""Trace: a run as one reads it. A header, its steps, and everything that follows from them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from minillm.events import Step
+from minillm.trace import file
+from minillm.trace.digest import Digest, RequestRecord, Series
+from minillm.trace.file import KEYFRAME_EVERY
+from minillm.trace.fold import State, TraceError, apply
+from minillm.trace.lines import Record, encode
+from minillm.trace.records import Closing, Header, Keyframe
+
+if TYPE_CHECKING:
+    from minillm.trace.blame import Blame
+
+
+class Trace:
+    """The record of one run.
+
+    `steps` may still grow while a recorder appends to it: whatever is asked is answered for the
+    steps there are at that moment, and each step is folded once. Any thread may ask.
+    `truncated`: the file it came from was cut off by a crash, within its last line.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        steps: list[Step] | None = None,
+        closing: Closing | None = None,
+        *,
+        truncated: bool = False,
+    ) -> None:
+        self.header = header
+        self.steps: list[Step] = [] if steps is None else steps
+        self.closing = closing
+        self.truncated = truncated
+        self._lock = threading.RLock()
+        self._digest = Digest(header)
+        self._digested = 0
+        self._closed = False
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trace:
+        """Read and check a trace file: what loads can be played. Raises TraceError."""
+        content = file.read(path)
+        trace = cls(content.header, content.steps, content.closing, truncated=content.truncated)
+        digest, number = trace._digest, 1
+        keyframes = iter(content.keyframes)
+        next_keyframe = next(keyframes, None)
+        try:
+            for number, step in zip(content.step_lines, content.steps, strict=True):
+                digest.feed(step)
+                if next_keyframe is not None and next_keyframe[1].keyframe == step.index:
+                    number = next_keyframe[0]
+                    _check_keyframe(digest, next_keyframe[1])
+                    next_keyframe = next(keyframes, None)
+            if content.closing is not None:
+                number = content.closing_line
+                digest.close(content.closing)
+        except TraceError as error:
+            raise TraceError(f"{path} line {number}: {error}") from None
+        trace._digested, trace._closed = len(content.steps), content.closing is not None
+        return trace
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trace file. An existing file is replaced whole or, on TraceError, kept."""
+        file.write(path, (encode(record) for record in self.records()))
+
+    def records(self) -> Iterator[Record]:
+        """The records of the file, in order: header, steps with keyframes between, closing."""
+        yield self.header
+        yield from self._steps_and_keyframes()
+        if self.closing is not None:
+            yield self.closing
+
+    def _steps_and_keyframes(self) -> Iterator[Step | Keyframe]:
+        digest = self._read()
+        for index in range(len(digest.series.end)):
+            yield self.steps[index]
+            if (index + 1) % KEYFRAME_EVERY == 0:
+                yield digest.keyframes[index // KEYFRAME_EVERY]
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the file, without their newlines."""
+        for record in self.records():
+            yield encode(record).decode()
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """Every request so far, in order of arrival at the engine; rejected ones too."""
+        return list(self._read().requests)
+
+    @property
+    def series(self) -> Series:
+        """Running, waiting and used blocks, one entry per step."""
+        return self._read().series
+
+    @property
+    def duration(self) -> float:
+        """Engine seconds from time 0 to the end of the last step."""
+        if not self.steps:
+            return 0.0
+        last = self.steps[-1]
+        return (last.start + last.duration) / 1e9
+
+    def state_at(self, n: int) -> State:
+        """The state after step n, yours to keep; −1 is before the first step."""
+        digest = self._read()
+        if not -1 <= n < len(self.steps):
+            raise IndexError(f"there is no step {n}: the trace has {len(self.steps)} steps")
+        # From a keyframe in front of step n, so that n itself is folded and its batch known.
+        nearest = n // KEYFRAME_EVERY
+        if nearest > 0:
+            state = State.from_keyframe(digest.keyframes[nearest - 1], self.header.num_blocks)
+        else:
+            state = State(self.header.num_blocks)
+        for index in range(state.index + 1, n + 1):
+            apply(state, self.steps[index])
+        return state
+
+    def metrics(self, goodput: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Figures by the names of `vllm bench serve`; see `minillm.trace.metrics.metrics`."""
+        from minillm.trace.metrics import metrics
+
+        return metrics(self, goodput)
+
+    def blame(self) -> Blame:
+        """Whose work each nanosecond of each request paid for; see `minillm.trace.blame`."""
+        from minillm.trace.blame import blame
+
+        return blame(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write one self-contained page that plays this trace, offline."""
+        from minillm.stage.html import to_html
+
+        header, *lines = self.lines()
+        file.write(path, [to_html(header, lines).encode()])
+
+    def to_perfetto(self, path: str | os.PathLike[str]) -> None:
+        """Write a Chrome trace, for ui.perfetto.dev."""
+        from minillm.trace.perfetto import to_perfetto
+
+        file.write(path, [to_perfetto(self)])
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        header, requests = self.header, self.requests
+        what = " · ".join(filter(None, (header.scene, header.model, header.scheduler)))
+        end = "cut off" if self.truncated else self.closing.closing if self.closing else "open"
+        return (
+            f"<Trace {what or 'of a run'}: {len(self.steps):,} steps, {len(requests):,} requests, "
+            f"{self.duration:.3f} s, {end}>"
+        )
+
+    def _read(self) -> Digest:
+        """The digest, caught up with the steps."""
+        with self._lock:
+            digest, closing = self._digest, self.closing
+            for index in range(self._digested, len(self.steps)):
+                digest.feed(self.steps[index])
+                self._digested = index + 1
+            if closing is not None and not self._closed:
+                digest.close(closing)
+                self._closed = True
+            return digest
+
+
+def _check_keyframe(digest: Digest, keyframe: Keyframe) -> None:
+    if digest.state.keyframe() != keyframe:
+        raise TraceError(
+            f"keyframe of step {keyframe.keyframe} differs from what the steps before it add up to"
+        )
