@@ -147,12 +147,8 @@ class State:
             if holder == BATCH:
                 ids.update((id, None) for id, _, kind in self.batch if kind != "dead")
             elif holder == ALL_RUNNING:
-                active = {id for id, _, kind in self.batch if kind != "dead"}
-                ids.update(
-                    (id, None)
-                    for id, s in self.sequences.items()
-                    if id in active or (id in self.running and s.phase != "done")
-                )
+                ids.update((id, None) for id, _, kind in self.batch if kind != "dead")
+                ids.update((id, None) for id, s in self.running.items() if s.phase != "done")
             else:
                 ids[holder] = None
         return tuple(ids)

@@ -101,6 +101,16 @@ class Trace:
         return self._read().series
 
     @property
+    def num_preemptions(self) -> int:
+        return self._read().num_preemptions
+
+    @property
+    def prefix_cache_hit_rate(self) -> float:
+        """Of the tokens looked up in the prefix cache at admissions, the share found there."""
+        digest = self._read()
+        return digest.prefix_hits / digest.prefix_queries if digest.prefix_queries else 0.0
+
+    @property
     def duration(self) -> float:
         """Engine seconds from time 0 to the end of the last step."""
         if not self.steps:

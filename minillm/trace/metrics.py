@@ -1,0 +1,114 @@
+"""The figures of a run, by the names and definitions of `vllm bench serve`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from minillm.config import closest
+
+if TYPE_CHECKING:
+    from minillm.trace.digest import RequestRecord
+    from minillm.trace.trace import Trace
+
+_PERCENTILES = (50, 90, 95, 99)
+_GOODPUT = ("ttft", "tpot", "e2el")
+
+
+def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Figures over the completed requests of `trace`; latencies in ms, throughputs per second.
+
+    For ttft, tpot, itl, e2el and queue (arrival to first admission) there are `mean_…_ms`,
+    `median_…_ms`, `std_…_ms` and `p50_…_ms`, `p90`, `p95`, `p99`; NaN where nothing was measured.
+    TPOT excludes the first token; a request of one token has none. `duration` runs from the first
+    arrival to the end of the last step. `goodput` limits, in ms, e.g. `{"ttft": 200, "tpot": 50}`,
+    give `request_goodput`: completed requests per second that met them all (NaN without limits).
+    """
+    limits = _checked(goodput)
+    requests, series = trace.requests, trace.series
+    done = [request for request in requests if request.completed]
+    first = min((r.arrival for r in requests if r.rejected is None), default=0)
+    duration = (series.end[-1] - first) / 1e9 if series.end else 0.0
+    inputs = sum(r.prompt_len for r in done)
+    outputs = sum(r.output_len for r in done)
+
+    def rate(amount: float) -> float:
+        return amount / duration if duration else 0.0
+
+    figures: dict[str, float] = {
+        "completed": len(done),
+        "failed": sum(r.rejected is not None or r.finish_reason == "error" for r in requests),
+        "duration": duration,
+        "total_input_tokens": inputs,
+        "total_output_tokens": outputs,
+        "request_throughput": rate(len(done)),
+        "request_goodput": rate(sum(_meets(r, limits) for r in done)) if limits else math.nan,
+        "output_throughput": rate(outputs),
+        "total_token_throughput": rate(inputs + outputs),
+        "max_concurrent_requests": max(series.running, default=0),
+        "num_preemptions": trace.num_preemptions,
+        "prefix_cache_hit_rate": trace.prefix_cache_hit_rate,
+        "peak_kv_cache_usage": max(series.used_blocks, default=0) / trace.header.num_blocks,
+    }
+    latencies = [_latencies(request) for request in done]
+    for name in ("ttft", "tpot", "e2el", "queue"):
+        figures |= _statistics(name, [each[name] for each in latencies if name in each])
+    return figures | _statistics("itl", [gap / 1e6 for r in done for gap in r.itl])
+
+
+def _latencies(request: RequestRecord) -> dict[str, float]:
+    """Latencies of a completed request, ms."""
+    start, first, end = request.arrival, request.first_token_at, request.finished_at
+    admitted = request.admitted_at
+    assert first is not None
+    assert end is not None
+    assert admitted is not None
+    found = {
+        "ttft": (first - start) / 1e6,
+        "e2el": (end - start) / 1e6,
+        "queue": (admitted - start) / 1e6,
+    }
+    if request.output_len > 1:
+        found["tpot"] = (end - first) / (request.output_len - 1) / 1e6
+    return found
+
+
+def _meets(request: RequestRecord, limits: Mapping[str, float]) -> bool:
+    latencies = _latencies(request)
+    return all(latencies.get(name, 0.0) <= limit for name, limit in limits.items())
+
+
+def _checked(goodput: Mapping[str, float] | None) -> dict[str, float]:
+    limits = dict(goodput or {})
+    for name, limit in limits.items():
+        if name not in _GOODPUT:
+            raise ValueError(
+                f"unknown goodput limit {name!r}.{closest(name, _GOODPUT)} "
+                f"Known: {', '.join(_GOODPUT)} (milliseconds)."
+            )
+        if not limit >= 0:
+            raise ValueError(f"the goodput limit for {name} must be ≥ 0 ms, got {limit}")
+    return limits
+
+
+def _statistics(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Mean, median, population standard deviation and percentiles (linear interpolation)."""
+    ordered, count = sorted(values), len(values)
+    mean = math.fsum(ordered) / count if count else math.nan
+    variance = math.fsum((v - mean) ** 2 for v in ordered) / count if count else math.nan
+    return {
+        f"mean_{name}_ms": mean,
+        f"median_{name}_ms": _percentile(ordered, 50),
+        f"std_{name}_ms": math.sqrt(variance),
+        **{f"p{p}_{name}_ms": _percentile(ordered, p) for p in _PERCENTILES},
+    }
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    if not ordered:
+        return math.nan
+    position = (len(ordered) - 1) * percent / 100
+    low = math.floor(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
