@@ -1,0 +1,157 @@
+"""The scenes: small seeded workloads, each with a title and the question it asks.
+
+A scene fixes everything that its point depends on, the size of the KV pool above all, and starts
+with the scheduler that shows the problem. `try_next` names the one that answers it. The prompts
+are written for the pocket model.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from minillm.config import ConfigError, closest
+from minillm.pocket.prompts import (
+    Prompt,
+    fact_question,
+    long_document_question,
+    story_request,
+    system_prompt,
+)
+from minillm.scheduling import make_scheduler
+from minillm.workload.spec import RequestSpec
+
+Build = Callable[[random.Random], list[RequestSpec]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A curated demo. `settings` are engine settings; `whole` and `chunked` are token budgets for
+    schedulers that compute prompts whole or in chunks (None: the engine's default)."""
+
+    name: str
+    title: str
+    question: str
+    look_for: str
+    scheduler: str
+    try_next: str
+    build: Build
+    settings: dict[str, Any] = field(default_factory=dict)
+    whole: int | None = None
+    chunked: int | None = None
+
+    def workload(self, seed: int = 0) -> list[RequestSpec]:
+        """The requests of this scene; the same seed gives the same requests."""
+        return self.build(random.Random(seed))
+
+    def settings_for(self, scheduler: str) -> dict[str, Any]:
+        """Engine settings of this scene under `scheduler`."""
+        budget = self.chunked if make_scheduler(scheduler).chunked else self.whole
+        return {**self.settings, "max_num_batched_tokens": budget}
+
+
+def _request(prompt: Prompt, at_ms: float, max_tokens: int) -> RequestSpec:
+    return RequestSpec(arrival_time=at_ms / 1e3, prompt=prompt.messages, max_tokens=max_tokens)
+
+
+def _one_long_ten_short(rng: random.Random) -> list[RequestSpec]:
+    first = [_request(story_request(rng, "medium"), 2.0 * i, 160) for i in range(6)]
+    long = _request(long_document_question(rng, 1650), 60, 40)
+    last = [_request(story_request(rng, "short"), 61 + i, 80) for i in range(4)]
+    return [*first, long, *last]
+
+
+def _memory_runs_out(rng: random.Random) -> list[RequestSpec]:
+    lengths = ("long", "medium", "long", "medium", "long", "short", "long", "medium")
+    return [_request(story_request(rng, kind), 3.0 * i, 360) for i, kind in enumerate(lengths)]
+
+
+def _shared_system_prompt(rng: random.Random) -> list[RequestSpec]:
+    shared = system_prompt(rng, 420)
+    return [_request(shared.question(rng), 0 if i == 0 else 120 + 4.0 * i, 40) for i in range(8)]
+
+
+def _static_or_continuous(rng: random.Random) -> list[RequestSpec]:
+    lengths = ("short", "long", "short", "short", "medium", "short", "long", "short")
+    stories = [_request(story_request(rng, kind), 2.0 * i, 360) for i, kind in enumerate(lengths)]
+    facts = [_request(fact_question(rng, 4, 120), 40 + 2.0 * i, 40) for i in range(4)]
+    return [*stories, *facts]
+
+
+_ALL = (
+    Scene(
+        name="long-prompt",
+        title="One long prompt, ten short",
+        question="Six answers are being written when a very long prompt arrives, and four more "
+        "short ones behind it. Who has to wait, and for how long?",
+        look_for="With vllm the step that reads the long prompt reads nothing else: six answers "
+        "stop in mid-sentence, four do not begin. Every lane has the same gap.",
+        scheduler="vllm",
+        try_next="sarathi",
+        build=_one_long_ten_short,
+        settings={"block_size": 16, "num_blocks": 192, "max_num_seqs": 16},
+        whole=1700,
+        chunked=128,
+    ),
+    Scene(
+        name="memory",
+        title="Memory runs out",
+        question="Eight stories grow, and the KV pool is too small for all of them. Who gives "
+        "way, and what does it cost?",
+        look_for="When the last block is taken the youngest is preempted: its blocks return, and "
+        "its prompt and every word it had written must be computed again.",
+        scheduler="vllm",
+        try_next="orca",
+        build=_memory_runs_out,
+        settings={
+            "block_size": 16,
+            "num_blocks": 64,
+            "max_num_seqs": 8,
+            "enable_prefix_caching": False,
+        },
+        chunked=128,
+    ),
+    Scene(
+        name="shared-prompt",
+        title="A shared system prompt",
+        question="Eight questions begin with the same 400 tokens. How often are they computed?",
+        look_for="Once. The first request fills the blocks; the others find them by content and "
+        "share them (two-toned blocks). Turn prefix caching off and compare.",
+        scheduler="sarathi",
+        try_next="vllm",
+        build=_shared_system_prompt,
+        settings={"block_size": 16, "num_blocks": 96, "max_num_seqs": 8},
+        chunked=128,
+    ),
+    Scene(
+        name="static",
+        title="Static against continuous",
+        question="Twelve requests, four slots, answers from ten to three hundred tokens. What "
+        "does it cost to wait for the longest?",
+        look_for="With static a slot whose answer has ended stays empty until the whole batch is "
+        "done, while others wait. With orca the next request takes it at once.",
+        scheduler="static",
+        try_next="orca",
+        build=_static_or_continuous,
+        settings={
+            "block_size": 16,
+            "num_blocks": 128,
+            "max_num_seqs": 4,
+            "enable_prefix_caching": False,
+        },
+        chunked=128,
+    ),
+)
+
+SCENES: dict[str, Scene] = {scene.name: scene for scene in _ALL}
+
+
+def get_scene(name: str) -> Scene:
+    """The scene called `name`; an unknown name is a ConfigError that lists those there are."""
+    if name not in SCENES:
+        raise ConfigError(
+            f"unknown scene {name!r}.{closest(name, SCENES)} Known: {', '.join(SCENES)}."
+        )
+    return SCENES[name]
