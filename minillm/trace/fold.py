@@ -47,7 +47,8 @@ class State:
     """Everything known after step `index`. Times are engine-clock ns.
 
     * `sequences`: by id, in order of arrival at the engine, with those that finished in this
-      very step; `waiting` and `running` (admitted, `done` ones too) are its live parts.
+      very step; `waiting` and `running` (admitted, `done` ones too) are its live parts, the
+      latter in the same order.
     * `owners`: block → the ids that hold it; `cached`: blocks that can be found by content.
     * `waits`: the waits in force, as recorded.
     * `batch`: rows of the step just applied, `(id, num_tokens, "decode" | "prefill" | "dead")`,
@@ -69,6 +70,8 @@ class State:
         self.batch: list[tuple[str, int, str]] = []
         self.load: tuple[int, int, int] = (0, 0, 0)
         self._who: frozenset[str] = frozenset()  # those with an entry in `waits`
+        self._number: dict[str, int] = {}  # order of arrival at the engine
+        self._count = 0
         self._left: list[str] = []  # finished in this step: gone in the next
         self._released: dict[str, int] = {}  # blocks given up after the batch ran
 
@@ -94,7 +97,7 @@ class State:
         state.index, state.start, state.time = keyframe.keyframe, keyframe.time, keyframe.time
         for recorded in keyframe.sequences:
             sequence = _copy(recorded)
-            state.sequences[sequence.id] = sequence
+            state._enter(sequence)
             if sequence.phase == "waiting":
                 state.waiting[sequence.id] = sequence
             elif sequence.phase == "finished":
@@ -182,6 +185,11 @@ class State:
 
     # Changing it.
 
+    def _enter(self, sequence: SequenceState) -> None:
+        self.sequences[sequence.id] = sequence
+        self._number[sequence.id] = self._count
+        self._count += 1
+
     def _set_waits(self, waits: tuple[Wait, ...]) -> None:
         self.waits = waits
         self._who = frozenset([wait.who for wait in waits])
@@ -223,6 +231,7 @@ def _apply(state: State, step: Step) -> None:
     if step.duration < 0:
         raise TraceError(f"lasts {step.duration} ns; time never runs backwards")
     for id in state._left:
+        del state._number[id]
         if state.sequences.pop(id).blocks:
             raise TraceError(f"sequence {id} left the engine with blocks that it never freed")
     state._left, state._released = [], {}
@@ -310,7 +319,8 @@ def _added(state: State, event: Added, time: int) -> None:
         prompt=event.text,
         target=event.prompt_len,
     )
-    state.sequences[event.id] = state.waiting[event.id] = sequence
+    state._enter(sequence)
+    state.waiting[event.id] = sequence
 
 
 def _admitted(state: State, event: Admitted, time: int) -> None:
@@ -326,7 +336,11 @@ def _admitted(state: State, event: Admitted, time: int) -> None:
     sequence.computed = sequence.cached_tokens = event.cached_tokens
     if sequence.admitted_at is None:
         sequence.admitted_at = time
+    number = state._number
+    in_order = not state.running or number[next(reversed(state.running))] < number[event.id]
     state.running[event.id] = state.waiting.pop(event.id)
+    if not in_order:  # it was overtaken while it waited
+        state.running = dict(sorted(state.running.items(), key=lambda item: number[item[0]]))
 
 
 def _alloc(state: State, event: Alloc, time: int) -> None:

@@ -1,0 +1,1 @@
+"""Altair charts of a Trace. `series` holds the figures, testable without Altair."""
