@@ -1,0 +1,72 @@
+// Host: Streamlit, st.components.v2. The function below is called again with each change of data,
+// theme or fragment; the stage lives on between calls.
+//
+// Data may arrive twice, late or not at all, so chunks say where they start and the stage says how
+// far it is: data = {session, header, first, records, total, mode, running, options, height}, and
+// the state `ack` = {session, next} asks for the record `next`. An ack costs a rerun: it is sent
+// at once when records are missing, and otherwise at most once a second.
+
+import { createStage } from "../stage.js";
+
+const ACK_EVERY = 1000; // ms
+const mounts = new WeakMap();
+
+export function mountStreamlit({ data, parentElement, setStateValue, setTriggerValue }) {
+  let mount = mounts.get(parentElement);
+  if (!mount) {
+    mount = { root: document.createElement("div"), stage: null, session: null, next: 0,
+      acked: -1, ackedAt: -Infinity, timer: 0 };
+    parentElement.append(mount.root);
+    mounts.set(parentElement, mount);
+  }
+  mount.setStateValue = setStateValue;
+  mount.setTriggerValue = setTriggerValue;
+  if (data) receive(mount, data);
+  return () => {
+    clearTimeout(mount.timer);
+    mount.stage?.destroy();
+    mount.root.remove();
+    mounts.delete(parentElement);
+  };
+}
+
+function receive(mount, data) {
+  mount.root.style.height = data.height ? `${data.height}px` : "100%";
+  const look = JSON.stringify([data.session, data.mode, data.options ?? {}]);
+  if (mount.look !== look) {
+    mount.look = look;
+    mount.stage?.destroy();
+    mount.next = 0;
+    mount.acked = -1;
+    mount.session = data.session;
+    mount.stage = createStage(mount.root, {
+      ...data.options, mode: data.mode,
+      onControl: (control) => mount.setTriggerValue("control", control),
+    });
+    mount.loaded = false;
+  }
+  const skip = mount.next - data.first;
+  if (skip < 0) {
+    acknowledge(mount, 0); // a gap: ask again
+  } else if (skip < data.records.length || !mount.loaded) {
+    const fresh = data.records.slice(skip);
+    mount.next += fresh.length;
+    if (mount.loaded) mount.stage.append(fresh);
+    else mount.stage.load(data.header, fresh);
+    mount.loaded = true;
+  }
+  if (data.mode === "live") mount.stage.setEngine(Boolean(data.running));
+  mount.stage.setTheme(data.options?.theme ?? "auto");
+  const more = data.total > mount.next;
+  if (mount.next !== mount.acked && (more || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
+}
+
+function acknowledge(mount, every) {
+  clearTimeout(mount.timer);
+  const wait = Math.max(0, mount.ackedAt + every - performance.now());
+  mount.timer = setTimeout(() => {
+    mount.acked = mount.next;
+    mount.ackedAt = performance.now();
+    mount.setStateValue("ack", { session: mount.session, next: mount.next });
+  }, wait);
+}

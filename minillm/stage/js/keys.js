@@ -1,0 +1,36 @@
+// The keyboard: it works while the stage has the focus or the pointer is over it.
+
+const KEYS = {
+  Home: "start", ArrowLeft: "back", " ": "play", ArrowRight: "step", s: "stall", p: "preemption",
+  l: "end", End: "end", Escape: "deselect", 1: "speed", 2: "speed", 3: "speed", 4: "speed",
+};
+
+export function listenToKeys(root, act) {
+  let hovered = false;
+  const enter = () => { hovered = true; };
+  const leave = () => { hovered = false; };
+  const focused = () => root.contains(root.getRootNode().activeElement);
+
+  function press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (!hovered && !focused()) return;
+    const target = event.composedPath()[0];
+    if (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const action = KEYS[key];
+    if (!action) return;
+    if (key === " " && target.tagName === "BUTTON" && root.contains(target)) return; // its own click
+    event.preventDefault();
+    event.stopPropagation();
+    act(action, action === "speed" ? String(Number(key) - 1) : undefined);
+  }
+
+  root.addEventListener("pointerenter", enter);
+  root.addEventListener("pointerleave", leave);
+  window.addEventListener("keydown", press, true);
+  return () => {
+    root.removeEventListener("pointerenter", enter);
+    root.removeEventListener("pointerleave", leave);
+    window.removeEventListener("keydown", press, true);
+  };
+}

@@ -1,0 +1,98 @@
+// The index of a recording over time: per sequence the stretches it spent waiting, in prefill, in
+// decode, stalled, lost (preempted, waiting again) or dead (a static batch holds it), and the
+// steps worth jumping to. It grows by one step at a time, at a cost that follows the sequences.
+
+export const WAITING = 0;
+export const PREFILL = 1;
+export const DECODE = 2;
+export const STALLED = 3;
+export const LOST = 4;
+export const DEAD = 5;
+
+export function createTimeline() {
+  return {
+    lanes: new Map(), // id → {id, arrival, segments: [kind, t0, t1, …] flat, preempted: [t], end}
+    order: [],
+    stalls: [], // positions of steps at which more of the running stall than before
+    preemptions: [], // positions of steps with a preemption
+    pressure: [], // per step: how many waited or stalled
+    end: 0,
+    stalledBefore: 0,
+  };
+}
+
+function laneOf(timeline, id, arrival) {
+  let lane = timeline.lanes.get(id);
+  if (!lane) {
+    lane = { id, row: timeline.order.length, arrival, segments: [], preempted: [], end: null };
+    timeline.lanes.set(id, lane);
+    timeline.order.push(lane);
+  }
+  return lane;
+}
+
+function extend(lane, kind, start, end) {
+  const s = lane.segments;
+  const last = s.length - 3;
+  if (last >= 0 && s[last] === kind) {
+    s[last + 2] = end;
+  } else {
+    // No hole between two stretches: the engine's idle moments belong to what lasted.
+    if (last >= 0 && start > s[last + 2] && s[last] !== PREFILL) s[last + 2] = start;
+    s.push(kind, start, end);
+  }
+}
+
+/** Add the step at `position`, whose folded state is `state`. */
+export function extendTimeline(timeline, position, state) {
+  const { start, time } = state;
+  const inBatch = new Map(state.batch.map((row) => [row.id, row.kind]));
+  let waiting = 0;
+  for (const note of state.notes) {
+    if (note.kind !== "preempted") continue;
+    laneOf(timeline, note.id, start).preempted.push(start);
+    if (timeline.preemptions.at(-1) !== position) timeline.preemptions.push(position);
+  }
+  for (const [id, sequence] of state.sequences) {
+    const lane = laneOf(timeline, id, sequence.arrival);
+    const row = inBatch.get(id);
+    if (sequence.phase === "waiting") {
+      waiting += 1;
+      const kind = sequence.preemptions ? LOST : WAITING;
+      extend(lane, kind, lane.segments.length ? start : Math.min(start, sequence.arrival), time);
+    } else {
+      if (!lane.segments.length && sequence.arrival < start) {
+        extend(lane, WAITING, sequence.arrival, start);
+      }
+      if (row) extend(lane, { prefill: PREFILL, decode: DECODE, dead: DEAD }[row], start, time);
+      else if (sequence.phase !== "finished") extend(lane, STALLED, start, time);
+    }
+    if (sequence.phase === "finished") lane.end = sequence.finished_at;
+  }
+  const stalled = state.stalled.length;
+  if (stalled > timeline.stalledBefore) timeline.stalls.push(position);
+  timeline.stalledBefore = stalled;
+  timeline.pressure.push(waiting + stalled);
+  timeline.end = Math.max(timeline.end, time);
+}
+
+/** First entry of a sorted list above `position`, or null. */
+export function nextAfter(positions, position) {
+  let low = 0;
+  let high = positions.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (positions[middle] > position) high = middle;
+    else low = middle + 1;
+  }
+  return low < positions.length ? positions[low] : null;
+}
+
+/** The position that makes the point: where most wait, the earliest of these. */
+export function pointOf(timeline) {
+  let best = 0;
+  for (let i = 1; i < timeline.pressure.length; i++) {
+    if (timeline.pressure[i] > timeline.pressure[best]) best = i;
+  }
+  return timeline.pressure.length ? best : -1;
+}

@@ -1,0 +1,104 @@
+// The waiting queue: who, how much, why, and whose fault.
+
+import { createBadge, el, keyed, paintHue, setBadge, setShown, setText } from "./dom.js";
+import { biggestHolder, count, plural } from "./narration.js";
+
+const REASONS = {
+  batch_not_finished: "batch not finished",
+  max_num_seqs: "no sequence slot",
+  token_budget: "token budget",
+  no_kv_blocks: "no KV blocks",
+  head_of_line: "behind another",
+  prefill_in_progress: "prefill-only step",
+  lower_priority: "lower priority",
+  preempted: "preempted",
+};
+
+/** Rows for the panel and the read-out: [{id, tokens, reason, label, detail, holders, seconds}]. */
+export function waitingRows(state, waits, header) {
+  const rows = [];
+  for (const sequence of state.sequences.values()) {
+    if (sequence.phase !== "waiting") continue;
+    const wait = waits.get(sequence.id);
+    const numbers = !wait || wait.needs === null ? ""
+      : `needs ${count(wait.needs)}, free ${count(wait.free ?? 0)}`;
+    const culprit = wait && culpritOf(state, wait);
+    rows.push({
+      id: sequence.id, tokens: sequence.target, again: sequence.preemptions > 0,
+      reason: wait?.reason ?? null, label: wait ? REASONS[wait.reason] ?? wait.reason : "",
+      detail: wait?.reason === "max_num_seqs" ? `all ${count(header.max_num_seqs)} taken`
+        : wait?.reason === "no_kv_blocks" || !culprit ? numbers : "",
+      culprit, holders: wait?.holders ?? [],
+      seconds: Math.max(0, state.time - sequence.since) / 1e9,
+    });
+  }
+  return rows;
+}
+
+function culpritOf(state, wait) {
+  if (wait.reason === "no_kv_blocks" || wait.reason === "max_num_seqs") return null;
+  if (wait.reason === "head_of_line") return wait.holders[0] ?? null;
+  return biggestHolder(state, wait) ?? (wait.holders.length === 1 ? wait.holders[0] : null);
+}
+
+const VERB = { head_of_line: "behind", preempted: "by", batch_not_finished: "held by" };
+
+export function createWaiting(region, look) {
+  const list = el("ol", "ms-queue");
+  const more = el("div", "ms-more");
+  region.body.append(list, more);
+  const empty = el("div", "ms-empty");
+  empty.textContent = "Nobody waits.";
+  region.body.append(empty);
+
+  function create() {
+    const row = el("li", "ms-wait");
+    const badge = createBadge();
+    const body = el("div", "ms-wait-body");
+    const size = el("div", "ms-wait-size");
+    const bar = el("div", "ms-wait-bar");
+    const fill = el("div", "ms-wait-fill");
+    bar.append(fill);
+    const why = el("div", "ms-wait-why");
+    const label = el("span", "ms-warn");
+    const held = el("span", "ms-wait-held");
+    const culprit = createBadge();
+    culprit.classList.add("ms-badge-small");
+    const time = el("span", "ms-wait-time");
+    why.append(label, held, culprit);
+    body.append(size, bar, why);
+    size.append(el("span", "ms-wait-tokens"), time);
+    row.append(badge, body);
+    row.parts = { badge, size: size.firstChild, fill, label, held, culprit, time };
+    return row;
+  }
+
+  function draw(rows, longest, room) {
+    setText(region.figure, rows.length ? count(rows.length) : "");
+    setShown(empty, rows.length === 0);
+    const fits = rows.length <= room ? rows.length : Math.max(1, room - 1);
+    keyed(list, rows.slice(0, fits), (row) => row.id, create, (node, row) => {
+      const { badge, size, fill, label, held, culprit, time } = node.parts;
+      setBadge(badge, row.id, look);
+      paintHue(fill, row.id, look);
+      setText(size, row.again ? `${plural(row.tokens, "token")} again` : plural(row.tokens, "token"));
+      const width = `${Math.max(2, (100 * row.tokens) / longest).toFixed(1)}%`;
+      if (fill.style.width !== width) fill.style.width = width;
+      setText(label, row.label);
+      setText(held, row.culprit !== null && row.culprit !== undefined
+        ? ` ${VERB[row.reason] ?? "held by"} ` : row.detail ? ` ${row.detail}` : "");
+      setShown(culprit, row.culprit !== null && row.culprit !== undefined);
+      if (row.culprit !== null && row.culprit !== undefined) setBadge(culprit, row.culprit, look);
+      setText(time, seconds(row.seconds));
+    });
+    setText(more, rows.length > fits ? `+${count(rows.length - fits)} more` : "");
+  }
+
+  return { draw };
+}
+
+export function seconds(value) {
+  if (value >= 100) return `${value.toFixed(0)} s`;
+  if (value >= 0.01 || value === 0) return `${value.toFixed(2)} s`;
+  return `${(value * 1000).toFixed(2)} ms`;
+}

@@ -1,0 +1,335 @@
+// The stage draws a trace and plays it. `createStage` is all that a host needs:
+//
+//   const stage = createStage(element, { mode: "replay" });
+//   stage.load(header, records);
+//
+// Everything it draws comes from the folded state at the cursor (js/fold.js); everything it knows
+// of the run comes from the records (docs/trace-format.md).
+
+import { blockTable, createBlockTable } from "./js/block-table.js";
+import { createControls } from "./js/controls.js";
+import { createBadge, el, measure, setBadge, setShown, setText, toggle } from "./js/dom.js";
+import { createBatch } from "./js/draw-batch.js";
+import { createBlocks } from "./js/draw-blocks.js";
+import { createTimelineView } from "./js/draw-timeline.js";
+import { blockView, waitsBySequence } from "./js/fold.js";
+import { createFrame, fillLegend } from "./js/frame.js";
+import { listenToKeys } from "./js/keys.js";
+import { count, narrate, plain } from "./js/narration.js";
+import { createPlayer } from "./js/player.js";
+import { describeBlock, listenToPointer } from "./js/pointing.js";
+import { createRecording } from "./js/recording.js";
+import { createSlots, slotRows } from "./js/slots.js";
+import { createLook, hostTheme, watchTheme } from "./js/theme.js";
+import { createWaiting, seconds, waitingRows } from "./js/waiting.js";
+import { createWords } from "./js/words.js";
+
+const READOUT_EVERY = 200; // ms between read-outs while playing
+const NARROW = 880; // CSS px of width below which the stage folds
+
+/**
+ * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
+ * the step where most wait); select: id selected at first; present: type ×1.4; compact: fold to
+ * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto";
+ * onControl({action, value}): what the live host is asked to do.
+ */
+export function createStage(root, options = {}) {
+  const live = options.mode === "live";
+  root.classList.add("minillm-stage");
+  toggle(root, "ms-present", Boolean(options.present));
+  root.tabIndex = 0;
+  root.setAttribute("role", "application");
+  root.setAttribute("aria-label", "stage");
+  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab: the keys are the stage's
+  const look = createLook(root, options.present ? 1.4 : 1);
+  const frame = createFrame(root, "");
+  const player = createPlayer({ live, onControl: options.onControl ?? (() => {}) });
+  const parts = {
+    batch: createBatch(frame.batchCanvas, look),
+    blocks: createBlocks(frame.blocksCanvas, look),
+    timeline: createTimelineView(frame.timelineCanvas, look),
+    waiting: createWaiting(frame.waiting, look),
+    words: createWords(frame.text, look),
+    table: createBlockTable(frame.table, look),
+    slots: createSlots(frame.slots, look),
+    controls: createControls(frame.controls, act, live),
+  };
+  const canvases = [frame.batchCanvas, frame.blocksCanvas, frame.timelineCanvas];
+  let recording = null;
+  let selection = null;
+  let theme = options.theme ?? "auto";
+  let drawn = null; // what the last frame drew, for the read-out
+  let dirty = false;
+  let scheduled = 0;
+  let previous = 0;
+  let lastPosition = -1;
+  let lastReadout = 0;
+  let room = { waiting: 4, text: 7, slots: 20, characters: 60 };
+
+  function load(header, records) {
+    recording = createRecording(header);
+    player.reset(recording);
+    selection = null;
+    drawn = null;
+    fillHeader(header);
+    append(records);
+    if (recording.length && !live) {
+      const first = recording.steps[0].n;
+      if (options.start !== undefined && options.start !== null) player.seek(options.start - first);
+      else if (options.autoplay) player.seek(0);
+      else player.act("point");
+      player.playing = Boolean(options.autoplay) && !look.still;
+    }
+    if (options.select !== undefined && options.select !== null) selection = String(options.select);
+    layout();
+  }
+
+  function append(records) {
+    if (!recording) return;
+    const was = recording.length;
+    recording.append(records);
+    player.grow(recording.length);
+    if ((was === 0) !== (recording.length === 0)) layout();
+    invalidate();
+  }
+
+  function fillHeader(header) {
+    setText(frame.name, header.title || header.scene || "Recording");
+    frame.name.title = header.question || "";
+    const model = (header.model || "").split("/").at(-1);
+    const pills = [header.scheduler, `${header.kv_cache || "paged"} · ${header.block_size}`,
+      `budget ${count(header.max_num_batched_tokens)}`, [model, header.device].filter(Boolean).join(" · ")];
+    frame.pills.replaceChildren(...pills.filter(Boolean).map((words) => {
+      const pill = el("span", "ms-pill");
+      pill.textContent = words;
+      return pill;
+    }));
+    setText(frame.budget, `budget ${count(header.max_num_batched_tokens)}`);
+    fillLegend(frame.legend, header.prefix_caching);
+  }
+
+  function act(action, value) {
+    if (action === "deselect") select(null);
+    else if (recording && recording.length) player.act(action, value);
+    else if (live && action !== "back") player.act(action, value);
+    invalidate();
+  }
+
+  function select(id, keep = false) {
+    selection = id === selection && !keep ? null : id;
+    layout();
+  }
+
+  // Size and theme.
+
+  function layout() {
+    const width = root.clientWidth;
+    const height = root.clientHeight;
+    const compact = options.compact ?? width < NARROW * look.scale;
+    toggle(root, "ms-compact", compact);
+    toggle(root, "ms-tight", width < 1180 * look.scale);
+    setShown(frame.table.node, selection !== null);
+    const lanes = recording ? recording.timeline.order.length : 0;
+    const wanted = (live ? 14 : lanes) * 14 * look.scale + 68 * look.scale;
+    const most = height * (compact ? 0.36 : 0.3);
+    root.style.setProperty("--timeline", `${Math.round(Math.max(110 * look.scale, Math.min(wanted, most)))}px`);
+    measure(canvases);
+    const { scale } = look;
+    room = {
+      waiting: Math.max(1, Math.floor((frame.waiting.body.clientHeight - 22 * scale) / (67 * scale))),
+      text: Math.max(1, Math.floor((frame.text.body.clientHeight - 18 * scale) / (43 * scale))),
+      slots: Math.max(1, Math.floor((frame.slots.clientWidth - 90 * scale) / (33 * scale))),
+      characters: Math.max(16, Math.floor((frame.text.body.clientWidth - 40 * scale) / (8.1 * scale)) * 2 - 4),
+    };
+    invalidate();
+  }
+
+  function restyle() {
+    const wanted = theme === "auto" ? hostTheme(root) : theme;
+    if (wanted !== look.name || !root.dataset.theme) {
+      look.wear(wanted);
+      for (const part of [parts.batch, parts.blocks, parts.timeline]) part.restyle();
+    }
+    invalidate();
+  }
+
+  // A frame.
+
+  function invalidate() {
+    dirty = true;
+    if (!scheduled) scheduled = requestAnimationFrame(tick);
+  }
+
+  function tick(now) {
+    scheduled = 0;
+    const elapsed = previous ? Math.min(100, now - previous) : 16;
+    const moved = player.advance(elapsed);
+    let crossing = false;
+    if (moved || dirty) crossing = draw(now);
+    else crossing = parts.blocks.tick(now);
+    dirty = false;
+    const moving = player.playing || (live && player.following && player.position < player.length - 1);
+    if (moving || crossing) {
+      previous = now;
+      scheduled = requestAnimationFrame(tick);
+    } else {
+      previous = 0;
+    }
+    publish(now);
+  }
+
+  function draw(now) {
+    if (!recording || !canvases[0].box) return false;
+    const { header } = recording;
+    const state = recording.stateAt(player.position);
+    const view = blockView(state, header.block_size);
+    const waits = waitsBySequence(state);
+    const table = selection === null ? null : blockTable(state, view, selection, header.block_size);
+    const near = Math.abs(player.position - lastPosition) === 1;
+    lastPosition = player.position;
+    drawn = { state, view, waits, table, narration: narrate(state, header),
+      waiting: waitingRows(state, waits, header), slots: slotRows(state) };
+
+    parts.batch.draw(state.batch, header.max_num_batched_tokens, selection);
+    const crossing = parts.blocks.draw(view, { blockSize: header.block_size, selection, now,
+      selectedBlocks: new Set(table ? table.blocks.map((entry) => entry[1]) : []), cross: near });
+    parts.timeline.draw(recording.timeline, { time: state.time, growing: live && !recording.closing,
+      selection, length: recording.length });
+    drawWords(state, view, header);
+    return crossing;
+  }
+
+  function drawWords(state, view, header) {
+    setText(frame.time, seconds3(state.time));
+    const last = recording.length ? recording.steps.at(-1).n : -1;
+    setText(frame.step, state.n < 0 ? "no step yet" : `step ${count(state.n)} of ${count(last)}`);
+    const behind = last - state.n;
+    setShown(frame.past, live && !player.following);
+    setText(frame.past, `in the past, ${count(behind)} behind`);
+    speak(drawn.narration);
+    const longest = Math.max(1, ...drawn.waiting.map((row) => row.tokens));
+    parts.waiting.draw(drawn.waiting, longest, room.waiting);
+    const tokens = state.batch.reduce((sum, row) => sum + row.tokens, 0);
+    setText(frame.batch.figure, `${count(tokens)} of ${count(header.max_num_batched_tokens)} tokens`);
+    parts.slots.draw(drawn.slots, header, { room: room.slots, selection });
+    const size = view.owner.length;
+    setText(frame.blocks.figure, [`${count(view.held)} of ${count(size)} held`,
+      header.prefix_caching ? `${count(view.reusable)} cached` : "", `${count(view.free)} free`]
+      .filter(Boolean).join(" · "));
+    parts.words.draw(state, { rows: room.text, characters: room.characters, selection });
+    const selected = selection === null ? null : state.sequences.get(selection);
+    setShown(frame.table.body, Boolean(selected));
+    setText(frame.table.figure, selection === null || selected ? "" : `${selection} is not in the engine`);
+    if (selected) parts.table.draw(drawn.table, selected, header.block_size);
+    setText(frame.timeline.figure, "waiting · prefill · decode · preempted");
+    const { timelineCanvas } = frame;
+    timelineCanvas.setAttribute("aria-valuemax", String(Math.max(0, last)));
+    timelineCanvas.setAttribute("aria-valuenow", String(Math.max(0, state.n)));
+    parts.controls.draw({ isPlaying: player.isPlaying, speed: player.speed,
+      atStart: player.position <= 0, atEnd: player.position >= player.length - 1,
+      following: player.following, stalls: recording.timeline.stalls.length,
+      preemptions: recording.timeline.preemptions.length });
+  }
+
+  /** Show the narration's parts in nodes that stay. */
+  function speak(sentence) {
+    const { narration, spoken } = frame;
+    sentence.forEach((part, i) => {
+      const wantsBadge = part.id !== undefined;
+      let node = narration.childNodes[i];
+      if (!node || node.classList.contains("ms-badge") !== wantsBadge) {
+        const made = wantsBadge ? createBadge() : el("span");
+        if (node) node.replaceWith(made);
+        else narration.append(made);
+        node = made;
+      }
+      if (wantsBadge) setBadge(node, part.id, look);
+      else setText(node, part.text);
+    });
+    while (narration.childNodes.length > sentence.length) narration.lastChild.remove();
+    const words = plain(sentence);
+    toggle(narration, "ms-long", words.length > (root.classList.contains("ms-compact") ? 60 : 96));
+    if (!player.isPlaying) setText(spoken, words);
+  }
+
+  // The read-out.
+
+  function publish(now) {
+    if (!drawn) return;
+    if (player.isPlaying && now - lastReadout < READOUT_EVERY) return;
+    lastReadout = now;
+    setText(frame.readout, JSON.stringify(readout()));
+  }
+
+  /** A plain object that says what is drawn. */
+  function readout() {
+    if (!drawn) return { step: -1, length: 0, live, playing: player.isPlaying };
+    const { state, view, waits, table, waiting, slots, narration } = drawn;
+    return {
+      step: state.n, time: state.time, position: player.position, length: recording.length, live,
+      following: player.following, playing: player.isPlaying, speed: player.speed, theme: look.name,
+      narration: plain(narration),
+      waiting: waiting.map(({ id, reason, holders, tokens }) => ({ id, reason, holders, tokens })),
+      batch: slots,
+      waits: Object.fromEntries(waits),
+      blocks: { held: view.held, cached: view.reusable, free: view.free, owner: view.owner,
+        owners: Array.from(view.owners), filled: Array.from(view.filled) },
+      sequences: [...state.sequences.values()].map((s) => ({ id: s.id, phase: s.phase,
+        computed: s.computed, outputs: s.outputs, blocks: s.blocks.length })),
+      selection, table,
+      stalls: recording.timeline.stalls.length, preemptions: recording.timeline.preemptions.length,
+    };
+  }
+
+  restyle();
+  const observer = new ResizeObserver(layout);
+  for (const node of [root, ...canvases]) observer.observe(node);
+  const unwatch = watchTheme(restyle);
+  const unlisten = listenToKeys(root, act);
+  listenToPointer(root, frame, parts, {
+    select,
+    selection: () => selection,
+    time: () => drawn?.state.time ?? 0,
+    ownersOf: (block) => (drawn ? [...drawn.state.sequences.values()]
+      .filter((s) => s.blocks.includes(block)).map((s) => s.id) : []),
+    describeBlock: (block) => describeBlock(drawn.view, block, recording.header.block_size,
+      [...drawn.state.sequences.values()].filter((s) => s.blocks.includes(block)).map((s) => s.id)),
+    seekTime(time) {
+      player.playing = false;
+      player.seek(recording.positionAt(time));
+      invalidate();
+    },
+  });
+
+  return {
+    load, append, readout, act,
+    seek(step) {
+      if (!recording?.length) return;
+      player.seek(step - recording.steps[0].n);
+      invalidate();
+    },
+    play() { if (!player.isPlaying) act("play"); },
+    pause() { if (player.isPlaying) act("play"); },
+    /** Live hosts: whether the engine runs. */
+    setEngine(running) {
+      player.setEngine(running);
+      invalidate();
+    },
+    setTheme(name) {
+      theme = name;
+      restyle();
+    },
+    destroy() {
+      cancelAnimationFrame(scheduled);
+      observer.disconnect();
+      unwatch();
+      unlisten();
+      root.replaceChildren();
+    },
+  };
+}
+
+function seconds3(ns) {
+  const value = ns / 1e9;
+  return value >= 1e-2 || value === 0 ? `${value.toFixed(3)} s` : seconds(value);
+}

@@ -1,0 +1,87 @@
+"""The stage in Streamlit, through `st.components.v2`. Streamlit is imported when it is mounted.
+
+Fragments that tick faster than the browser answers lose updates, so nothing here relies on one
+arriving: each call sends the records that the stage has not acknowledged yet, marked with the
+index of the first, and the stage says through its state `ack` how far it is. An acknowledgement
+costs a rerun; the stage sends one at most once a second, at once where records are missing, and
+none for a recording that arrived whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from minillm.stage.bundle import bundle, stylesheet
+
+if TYPE_CHECKING:
+    from streamlit.components.v2.bidi_component import ComponentResult
+
+MOST_PER_CHUNK = 4000  # records
+
+
+def stage(
+    header: dict[str, Any],
+    records: Sequence[Any],
+    *,
+    key: str,
+    session: str = "",
+    mode: Literal["replay", "live"] = "replay",
+    running: bool = False,
+    height: int = 720,
+    on_control: Callable[[], None] | None = None,
+    **options: Any,
+) -> ComponentResult:
+    """Mount the stage, or bring the mounted one up to date. Call it on every tick of a fragment.
+
+    `header` and `records` are the parsed lines of a trace file; `records` only ever grows within
+    one `session` (any string; a new one makes the stage start over). `running`: in live mode,
+    whether the engine runs. `height` is in CSS px. `options`: `start`, `autoplay`, `select`,
+    `present`, `compact`, `theme`; changing one of them starts the stage over.
+
+    `result.control` is, for the run it causes, `{"action": "play" | "pause" | "step" | "speed",
+    "value": …}`: what a live engine is asked to do (`value` of "speed": steps per second, None
+    for no limit). `on_control` is called before that run, as Streamlit callbacks are.
+    """
+    import streamlit as st
+
+    first = min(_acknowledged(st.session_state.get(key), session), len(records))
+    chunk = list(records[first : first + MOST_PER_CHUNK])
+    return _component()(
+        key=key,
+        height=height,
+        data={
+            "session": session,
+            "header": header,
+            "first": first,
+            "records": chunk,
+            "total": len(records),
+            "mode": mode,
+            "running": running,
+            "height": height,
+            "options": options,
+        },
+        on_control_change=on_control or _nothing,
+        on_ack_change=_nothing,
+    )
+
+
+def _acknowledged(state: Any, session: str) -> int:
+    """Index of the next record the stage wants; 0 when it speaks of another session."""
+    ack = state.get("ack") if isinstance(state, dict) else None
+    if not isinstance(ack, dict) or ack.get("session") != session:
+        return 0
+    following = ack.get("next")
+    return following if isinstance(following, int) and following >= 0 else 0
+
+
+@cache
+def _component() -> Callable[..., ComponentResult]:
+    import streamlit as st
+
+    return st.components.v2.component("minillm_stage", css=stylesheet(), js=bundle("streamlit"))
+
+
+def _nothing() -> None:
+    """Streamlit reports a value only where a callback is given."""
