@@ -92,8 +92,7 @@ class EngineMachine(RuleBasedStateMachine):
         sampling = SamplingParams(temperature=0, max_tokens=max_tokens, ignore_eos=ignore_eos)
         try:
             name = self.engine.add_request(prompt, sampling)
-        except RequestRejected as refusal:
-            assert any(character.isdigit() for character in str(refusal)) or not prompt
+        except RequestRejected:
             return
         request = self.engine.waiting[len(self.engine.waiting) - 1]
         self.asked[name] = (prompt, request.max_tokens, ignore_eos)
