@@ -1,0 +1,258 @@
+"""Each system does what its paper says, on schedules small enough to write down by hand."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import CheckingExecutor, fake_engine
+
+from minillm import ConfigError
+from minillm.engine import Engine
+from minillm.events import Preempted, Step, WaitReason
+from minillm.request import SamplingParams
+from minillm.scheduling import SYSTEMS, Scheduler, make_scheduler
+from minillm.trace.fold import State, apply
+
+
+def add(engine: Engine, name: str, prompt: int, output: int) -> None:
+    engine.add_request(
+        [hash_free(name)] * prompt,
+        SamplingParams(temperature=0, max_tokens=output, ignore_eos=True),
+        request_id=name,
+    )
+
+
+def hash_free(name: str) -> int:
+    return sum(map(ord, name)) % 40
+
+
+class Watch:
+    """Steps an engine and keeps the folded state beside it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.state = State(engine.config.num_blocks)
+        self.steps: list[Step] = []
+
+    def step(self) -> dict[str, int]:
+        """One step; returns tokens computed per request."""
+        step = self.engine.step()
+        assert step is not None
+        self.steps.append(step)
+        self.state = apply(self.state, step)
+        return {name: tokens for name, tokens, kind in self.state.batch if kind != "dead"}
+
+    def reason(self, name: str) -> WaitReason | None:
+        wait = self.state.waits_by_sequence().get(name)
+        return None if wait is None else wait.reason
+
+    def run(self) -> int:
+        while self.engine.has_unfinished:
+            self.step()
+        return len(self.steps)
+
+
+def engine(scheduler: str, **settings: object) -> Watch:
+    defaults = {"block_size": 4, "num_blocks": 64, "enable_prefix_caching": False}
+    return Watch(fake_engine(scheduler, **{**defaults, **settings}))
+
+
+def two_decodes_then(watch: Watch, c: int = 20, d: int = 6) -> None:
+    """A and B decode; then C (a long prompt) and D arrive: Sarathi-Serve's figure 7."""
+    add(watch.engine, "A", 3, 12)
+    add(watch.engine, "B", 3, 12)
+    watch.step()
+    watch.step()
+    add(watch.engine, "C", c, 3)
+    add(watch.engine, "D", d, 3)
+
+
+def test_sarathi_never_stalls_a_decode() -> None:
+    """Sarathi-Serve, figure 7: prompts fill what the decodes leave of a budget of 10."""
+    watch = engine("sarathi", max_num_batched_tokens=10)
+    two_decodes_then(watch)
+    assert watch.step() == {"A": 1, "B": 1, "C": 8}
+    assert watch.reason("D") is WaitReason.TOKEN_BUDGET
+    assert watch.state.waits_by_sequence()["D"].holders == ("A", "B", "C")
+    assert watch.step() == {"A": 1, "B": 1, "C": 8}
+    assert watch.step() == {"A": 1, "B": 1, "C": 4, "D": 4}
+    assert watch.step() == {"A": 1, "B": 1, "C": 1, "D": 2}
+
+
+def test_vllm_stalls_decodes_for_a_prefill() -> None:
+    watch = engine("vllm", max_num_batched_tokens=256)
+    two_decodes_then(watch)
+    assert watch.step() == {"C": 20, "D": 6}
+    assert watch.reason("A") is watch.reason("B") is WaitReason.PREFILL_IN_PROGRESS
+    assert set(watch.state.waits_by_sequence()["A"].holders) == {"C", "D"}
+    assert watch.step() == {"A": 1, "B": 1, "C": 1, "D": 1}
+
+
+def test_vllm_prefill_steps_keep_to_the_budget() -> None:
+    watch = engine("vllm", max_num_batched_tokens=20)
+    two_decodes_then(watch)
+    assert watch.step() == {"C": 20}
+    assert watch.reason("D") is WaitReason.TOKEN_BUDGET
+    assert watch.step() == {"D": 6}
+
+
+def test_orca_lets_a_whole_prompt_into_the_decodes_iteration() -> None:
+    watch = engine("orca", max_num_batched_tokens=256)
+    two_decodes_then(watch)
+    assert watch.step() == {"A": 1, "B": 1, "C": 20, "D": 6}
+
+
+def test_static_keeps_newcomers_out_until_the_batch_has_ended() -> None:
+    watch = engine("static")
+    two_decodes_then(watch)
+    for _ in range(10):
+        assert watch.step() == {"A": 1, "B": 1}
+        if watch.engine.has_unfinished and watch.state.sequences["A"].phase != "finished":
+            assert watch.reason("C") is watch.reason("D") is WaitReason.BATCH_NOT_FINISHED
+            assert watch.state.waits_by_sequence()["C"].holders == ("A", "B")
+    assert watch.step() == {"C": 20, "D": 6}
+
+
+def test_iteration_level_scheduling_saves_the_dead_slots() -> None:
+    """Orca, section 3: outputs of 2, 4 and 6 tokens cost a static batch 6 iterations of three
+    slots, 18 in all; released at once they cost 2 + 4 + 6 = 12."""
+    slots = {}
+    for scheduler in ("static", "orca"):
+        watch = engine(scheduler)
+        for name, output in (("A", 2), ("B", 4), ("C", 6)):
+            add(watch.engine, name, 3, output)
+        used = 0
+        while watch.engine.has_unfinished:
+            watch.step()
+            used += len(watch.state.batch)
+        slots[scheduler] = used
+    assert slots == {"static": 18, "orca": 12}
+
+
+def test_a_static_batch_releases_everybody_at_once() -> None:
+    watch = engine("static")
+    for name, output in (("A", 2), ("B", 5)):
+        add(watch.engine, name, 3, output)
+    left: list[str] = []
+    watch.engine.hooks.on("finished", lambda output: left.append(output.request_id))
+    for _ in range(4):
+        watch.step()
+    assert left == []
+    assert watch.state.sequences["A"].phase == "done"
+    watch.step()
+    assert left == ["A", "B"]
+
+
+def test_reserving_systems_hold_the_maximum_and_never_preempt() -> None:
+    for scheduler in ("orca", "static"):
+        watch = engine(scheduler, num_blocks=10)
+        add(watch.engine, "A", 5, 20)  # 24 slots: 6 blocks
+        add(watch.engine, "B", 5, 20)
+        watch.step()
+        assert len(watch.state.sequences["A"].blocks) == 6
+        assert watch.reason("B") is WaitReason.NO_KV_BLOCKS
+        wait = watch.state.waits_by_sequence()["B"]
+        assert (wait.needs, wait.free) == (6, 4)
+        watch.run()
+        assert not any(isinstance(e, Preempted) for s in watch.steps for e in s.events)
+
+
+@pytest.mark.parametrize("scheduler", ["vllm", "sarathi"])
+def test_the_last_to_arrive_is_preempted_and_returns_first(scheduler: str) -> None:
+    watch = engine(scheduler, num_blocks=7)
+    for name in "ABC":
+        add(watch.engine, name, 7, 16)
+    victims: list[str] = []
+    while watch.engine.has_unfinished:
+        watch.step()
+        for event in watch.steps[-1].events:
+            if isinstance(event, Preempted):
+                victims.append(event.id)
+                assert watch.reason(event.id) is WaitReason.PREEMPTED
+                assert watch.state.sequences[event.id].computed == 0
+    assert victims
+    assert "A" not in victims  # the first to arrive always goes on
+
+
+def test_nobody_is_admitted_past_a_preempted_request() -> None:
+    watch = engine("sarathi", num_blocks=8)
+    for name in "ABC":
+        add(watch.engine, name, 7, 16)
+    while not any(isinstance(e, Preempted) for s in watch.steps[-1:] for e in s.events):
+        watch.step()
+    add(watch.engine, "Z", 1, 2)
+    while watch.state.sequences.get("C") and watch.state.sequences["C"].phase == "waiting":
+        watch.step()
+        if watch.state.sequences["C"].phase == "waiting":
+            assert watch.state.sequences["Z"].phase == "waiting"
+
+
+def test_admission_leaves_the_watermark_to_those_who_run() -> None:
+    watch = engine("sarathi", num_blocks=100, block_size=1)
+    add(watch.engine, "A", 60, 2)
+    add(watch.engine, "B", 40, 2)  # 40 are free, but one is the watermark
+    watch.step()
+    wait = watch.state.waits_by_sequence()["B"]
+    assert (wait.reason, wait.needs, wait.free) == (WaitReason.NO_KV_BLOCKS, 40, 39)
+
+
+def test_a_recomputation_longer_than_the_budget_is_split() -> None:
+    """vllm never splits a prompt; one that grew past the budget before it was preempted must be,
+    or it would wait for ever."""
+    watch = engine("vllm", num_blocks=12, max_num_batched_tokens=10, max_num_seqs=4)
+    for name in "AB":
+        add(watch.engine, name, 10, 30)
+    assert watch.run() < 200
+    assert any(isinstance(e, Preempted) for s in watch.steps for e in s.events)
+    assert all(sum(n for _, n in s.prefills) <= 10 for s in watch.steps)
+
+
+def test_a_prefix_hit_costs_no_budget() -> None:
+    watch = engine("sarathi", enable_prefix_caching=True, max_num_batched_tokens=10)
+    add(watch.engine, "A", 8, 8)
+    watch.step()
+    add(watch.engine, "A2", 9, 2)
+    prompt = [hash_free("A")] * 9
+    watch.engine.abort("A2")
+    watch.engine.add_request(prompt, SamplingParams(max_tokens=2), request_id="B")
+    assert watch.step() == {"A": 1, "B": 1}
+    assert watch.state.sequences["B"].cached_tokens == 8
+
+
+def test_every_reason_a_system_gives_is_declared() -> None:
+    for name, system in SYSTEMS.items():
+        seen: set[WaitReason] = set()
+        for blocks in (9, 30):
+            watch = engine(name, num_blocks=blocks, max_num_batched_tokens=12, max_num_seqs=3)
+            for index in range(6):
+                add(watch.engine, f"r{index}", 3 + 4 * (index % 3), 9)
+            while watch.engine.has_unfinished:
+                watch.step()
+                seen |= {wait.reason for wait in watch.state.waits_by_sequence().values()}
+        assert seen <= set(system.reasons), name
+
+
+def test_the_longest_waiting_name_is_helped() -> None:
+    with pytest.raises(ConfigError, match=r"unknown scheduler 'sarati'. Did you mean 'sarathi'"):
+        make_scheduler("sarati")
+    with pytest.raises(ConfigError, match="pass an instance"):
+        make_scheduler(Scheduler)  # type: ignore[arg-type]
+
+
+def test_a_policy_of_ones_own_in_three_lines() -> None:
+    class ShortestPromptFirst(Scheduler):
+        def key(self, request, now):  # type: ignore[no-untyped-def]
+            return request.num_prompt_tokens
+
+    watch = Watch(
+        fake_engine(
+            ShortestPromptFirst(),
+            executor=CheckingExecutor(4),
+            block_size=4,
+            num_blocks=64,
+            max_num_batched_tokens=10,
+        )
+    )
+    add(watch.engine, "long", 30, 2)
+    add(watch.engine, "short", 4, 2)
+    assert watch.step() == {"short": 4, "long": 6}
+    assert watch.engine.scheduler.name == "ShortestPromptFirst"
