@@ -407,6 +407,8 @@ def _finished(state: State, event: Finished, time: int) -> None:
     sequence = _known(state, event.id)
     if sequence.phase == "finished":
         raise TraceError(f"sequence {event.id} finishes a second time")
+    if not sequence.outputs and event.reason in ("stop", "length"):
+        raise TraceError(f"sequence {event.id} ends by {event.reason!r} without an output token")
     (state.waiting if sequence.phase == "waiting" else state.running).pop(event.id)
     sequence.phase, sequence.finish_reason, sequence.finished_at = "finished", event.reason, time
     state._left.append(event.id)
