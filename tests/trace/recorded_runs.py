@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from typing import Any
@@ -67,7 +68,7 @@ def record(
         while number < len(arrivals) and arrivals[number] <= engine.clock.now:
             prompt = [1] * rng.choice([0, 8, 16]) + rng.choices(range(50), k=rng.randrange(1, 40))
             sampling = SamplingParams(temperature=0, max_tokens=rng.randrange(1, 20))
-            try:
+            with contextlib.suppress(RequestRejected):
                 engine.add_request(
                     prompt,
                     sampling,
@@ -75,8 +76,6 @@ def record(
                     prompt=f"prompt <{number}> é",
                     arrival_time=arrivals[number],
                 )
-            except RequestRejected:
-                pass
             number += 1
         if rng.random() < abort and number:
             engine.abort(f"r{rng.randrange(number)}")

@@ -1,0 +1,171 @@
+"""Blame: every nanosecond has one culprit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from recorded_runs import record, runs
+
+from minillm.events import (
+    ALL_RUNNING,
+    ALL_WAITING,
+    BATCH,
+    Added,
+    Admitted,
+    Alloc,
+    Done,
+    Finished,
+    Free,
+    Preempted,
+    Step,
+    Wait,
+    WaitReason,
+)
+from minillm.scheduling import SYSTEMS
+from minillm.trace import Header, Recorder, Trace
+from minillm.trace.blame import IDLE, ITSELF, UNEXPLAINED, split
+
+HEADER = Header(
+    block_size=4, num_blocks=10, max_num_seqs=4, max_num_batched_tokens=16, max_model_len=64
+)
+
+
+def _blame(*steps: Step) -> dict[str, dict[str, dict[str, int]]]:
+    return Trace(HEADER, list(steps)).blame().requests
+
+
+def _step(index: int, start: int, duration: int, **more: Any) -> Step:
+    return Step(index=index, start=start, duration=duration, **more)
+
+
+A_STARTS = _step(
+    0, 0, 10, events=(Added("a", 0, 6, 9), Admitted("a"), Alloc("a", (0, 1))), prefills=(("a", 6),)
+)
+
+
+def _exact(trace: Trace) -> None:
+    blame = trace.blame()
+    for request in trace.requests:
+        if request.finished_at is not None:
+            total = sum(blame.of(request.id).values())
+            assert total == request.finished_at - request.arrival, request
+            assert total == sum(blame.by_kind(request.id).values())
+
+
+@settings(max_examples=60)
+@given(runs)
+def test_the_culprits_add_up_to_the_latency(recorder: Recorder) -> None:
+    _exact(recorder.trace)
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(sorted(set(SYSTEMS) - {"static"})), st.integers(0, 999))
+def test_also_with_aborts(scheduler: str, seed: int) -> None:
+    _exact(record(scheduler, seed=seed, abort=0.2).trace)
+
+
+@settings(max_examples=30)
+@given(runs)
+def test_all_is_explained_but_giving_way_to_oneself(recorder: Recorder) -> None:
+    for kinds in recorder.trace.blame().requests.values():
+        for kind, culprits in kinds.items():
+            assert UNEXPLAINED not in culprits or kind == "preempted"
+
+
+@given(
+    st.integers(0, 10**12), st.dictionaries(st.text(max_size=2), st.integers(0, 10**6), min_size=1)
+)
+@example(10, {"a": 1, "b": 1, "c": 1})
+def test_a_split_is_exact_and_fair(total: int, weights: dict[str, int]) -> None:
+    parts = split(total, weights)
+    whole = sum(weights.values())
+    assert sum(parts.values()) == total
+    if whole:
+        for id, weight in weights.items():
+            assert abs(parts[id] * whole - total * weight) < whole
+
+
+def test_a_waiting_group_pays_the_head_and_the_head_pays_the_holders() -> None:
+    waits = (
+        Wait("b", WaitReason.NO_KV_BLOCKS, (ALL_RUNNING,), 9, 8),
+        Wait(ALL_WAITING, WaitReason.HEAD_OF_LINE, ("b",)),
+    )
+    found = _blame(
+        A_STARTS,
+        _step(1, 10, 7, events=(Added("b", 4, 6, 9), Added("c", 10, 6, 9)), waits=waits),
+        _step(2, 17, 5, events=(Added("d", 17, 1, 1),)),
+        _step(3, 30, 3),
+    )
+    assert found["b"] == {"queue": {"a": 6 + 15}, "idle": {IDLE: 8}}
+    assert found["c"] == {"queue": {"b": 15}, "idle": {IDLE: 8}}
+    assert found["d"] == {"queue": {"b": 8}, "idle": {IDLE: 8}}
+    assert found["a"] == {"compute": {ITSELF: 25}, "interference": {}, "idle": {IDLE: 8}}
+
+
+def test_a_prefill_beside_a_decode_interferes_by_its_tokens() -> None:
+    arrive = (Added("b", 10, 7, 9), Admitted("b"), Alloc("b", (2, 3)))
+    found = _blame(A_STARTS, _step(1, 10, 9, events=arrive, prefills=(("b", 7),)))
+    # 9 ns over 7 prefill tokens and 1 decode token: 7.875 and 1.125.
+    assert found["a"]["interference"] == {"b": 8}
+    assert found["a"]["compute"] == {ITSELF: 10 + 1}
+    assert found["b"]["compute"] == {ITSELF: 9}
+
+
+def test_a_stalled_decode_pays_those_who_prefill() -> None:
+    arrive = tuple(
+        event
+        for id, block in (("b", 2), ("c", 3))
+        for event in (Added(id, 10, 4, 9), Admitted(id), Alloc(id, (block,)))
+    )
+    stall = (Wait(ALL_RUNNING, WaitReason.PREFILL_IN_PROGRESS, (BATCH,)),)
+    prefills = (("b", 1), ("c", 3))
+    found = _blame(A_STARTS, _step(1, 10, 8, events=arrive, prefills=prefills, waits=stall))
+    assert found["a"]["stall"] == {"b": 2, "c": 6}
+
+
+def test_preemption_is_owed_to_whom_it_made_room_for() -> None:
+    both = (Added("z", 0, 4, 9), Admitted("z"), Alloc("z", (2,)))
+    starts = _step(
+        0, 0, 10, events=(*A_STARTS.events, *both), prefills=(("a", 6), ("z", 4))
+    )  # fmt: skip
+    lost = (Free("z"), Preempted("z", "a"))
+    found = _blame(
+        starts,
+        _step(1, 10, 4, events=lost, waits=(Wait("z", WaitReason.PREEMPTED, ("a",)),)),
+        _step(2, 14, 5, events=(Admitted("z"), Alloc("z", (2, 3))), prefills=(("z", 5),), waits=()),
+        _step(3, 19, 2),
+    )
+    assert found["z"]["preempted"] == {"a": 4}
+    assert found["z"]["recompute"] == {"a": 5}
+    assert found["z"]["compute"] == {ITSELF: 10 + 2}
+
+
+def test_a_dead_slot_is_held_by_those_who_still_write() -> None:
+    both = (Added("z", 0, 4, 1), Admitted("z"), Alloc("z", (2,)))
+    leave = tuple(e for id in "az" for e in (Finished(id, "length"), Free(id)))
+    found = _blame(
+        _step(0, 0, 10, events=(*A_STARTS.events, *both), prefills=(("a", 6), ("z", 4)),
+              after=(Done("z"),)),
+        _step(1, 10, 4, after=leave),
+    )  # fmt: skip
+    assert found["z"] == {"compute": {ITSELF: 10}, "held": {"a": 4}, "idle": {}}
+
+
+def test_views_of_the_same_books() -> None:
+    blame = record("vllm", seed=8, num_blocks=14).trace.blame()
+    caused = blame.caused()
+    assert list(caused.values()) == sorted(caused.values(), reverse=True)
+    paid = sum(
+        ns
+        for id in blame.requests
+        for culprit, ns in blame.of(id).items()
+        if culprit in blame.requests
+    )
+    assert paid == sum(caused.values())
+    assert ITSELF not in caused
+    assert f"<Blame of {len(blame.requests)} requests: " in repr(blame)
+    with pytest.raises(KeyError):
+        blame.of("nobody")

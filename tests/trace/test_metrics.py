@@ -1,0 +1,96 @@
+"""Metrics against an example worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from minillm.events import Added, Admitted, Alloc, Finished, Free, Preempted, Rejected, Step
+from minillm.trace import Header, Trace
+
+MS = 1_000_000  # ns
+HEADER = Header(
+    block_size=4, num_blocks=10, max_num_seqs=4, max_num_batched_tokens=16, max_model_len=64
+)
+
+
+def _step(index: int, start: int, duration: int, **more: Any) -> Step:
+    return Step(index=index, start=start * MS, duration=duration * MS, **more)
+
+
+def _leave(id: str, reason: str = "length") -> tuple[Any, ...]:
+    return (Finished(id, reason), Free(id))
+
+
+@pytest.fixture
+def trace() -> Trace:
+    """Times in ms. a: arrives 0, tokens at 10, 15, 35, ends 35. b: arrives 4, admitted at 15 with
+    4 of 8 tokens cached, one token at 35, ends 35. c is aborted; d is refused."""
+    return Trace(
+        HEADER,
+        [
+            _step(0, 0, 10, events=(Added("a", 0, 6, 9), Admitted("a"), Alloc("a", (0, 1))),
+                  prefills=(("a", 6),)),
+            _step(1, 10, 5, events=(Added("b", 4 * MS, 8, 1), Rejected("d", 5 * MS, "too long"))),
+            _step(2, 15, 20,
+                  events=(Admitted("b", 4), Alloc("b", (2, 3, 4)), Added("c", 9 * MS, 3, 9)),
+                  prefills=(("b", 4),), after=(*_leave("a"), *_leave("b", "stop"))),
+            _step(3, 55, 5, events=(Admitted("c"), Alloc("c", (5,)), Free("c"), Preempted("c"),
+                                    Finished("c", "abort"))),
+        ],
+    )  # fmt: skip
+
+
+def test_by_hand(trace: Trace) -> None:
+    found = trace.metrics()
+    expected = {
+        "completed": 2,
+        "failed": 1,
+        "duration": 0.06,
+        "total_input_tokens": 14,
+        "total_output_tokens": 4,
+        "request_throughput": 2 / 0.06,
+        "output_throughput": 4 / 0.06,
+        "total_token_throughput": 18 / 0.06,
+        "max_concurrent_requests": 2,
+        "num_preemptions": 1,
+        "prefix_cache_hit_rate": 4 / 17,
+        "peak_kv_cache_usage": 0.5,
+        "mean_ttft_ms": (10 + 31) / 2,
+        "median_ttft_ms": 20.5,
+        "std_ttft_ms": 10.5,
+        "p50_ttft_ms": 20.5,
+        "p90_ttft_ms": 10 + 0.9 * 21,
+        "p99_ttft_ms": 10 + 0.99 * 21,
+        "mean_tpot_ms": 12.5,  # (35 - 10) / 2; b has one token and no TPOT
+        "std_tpot_ms": 0,
+        "mean_itl_ms": 12.5,
+        "std_itl_ms": 7.5,
+        "p95_itl_ms": 5 + 0.95 * 15,
+        "mean_e2el_ms": (35 + 31) / 2,
+        "mean_queue_ms": (0 + 11) / 2,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert math.isnan(found["request_goodput"])
+
+
+def test_goodput(trace: Trace) -> None:
+    assert trace.metrics({"ttft": 10})["request_goodput"] == pytest.approx(1 / 0.06)
+    assert trace.metrics({"ttft": 9.99})["request_goodput"] == 0
+    assert trace.metrics({"ttft": 31, "tpot": 12})["request_goodput"] == pytest.approx(1 / 0.06)
+    assert trace.metrics({"e2el": 35, "tpot": 12.5})["request_goodput"] == pytest.approx(2 / 0.06)
+
+
+def test_a_wrong_limit_is_an_error(trace: Trace) -> None:
+    with pytest.raises(ValueError, match=r"unknown goodput limit 'ttf'. Did you mean 'ttft'\?"):
+        trace.metrics({"ttf": 10})
+    with pytest.raises(ValueError, match="must be ≥ 0"):
+        trace.metrics({"ttft": -1})
+
+
+def test_nothing_measured_is_not_zero() -> None:
+    found = Trace(HEADER).metrics()
+    assert math.isnan(found["p99_tpot_ms"])
+    assert found["request_throughput"] == 0
