@@ -1,0 +1,147 @@
+"""The row above the stage: scene, scheduler, run, settings, prompt, recording."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from backstage.choice import PACES
+from backstage.session import OWN_PROMPT_TOKENS, Session
+from minillm.live import FULL_SPEED
+from minillm.scheduling.systems import SYSTEMS
+from minillm.workload.scenes import SCENES
+
+
+def draw(session: Session) -> None:
+    with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small"):
+        st.selectbox(
+            "Scene",
+            list(SCENES),
+            key="scene",
+            format_func=lambda name: SCENES[name].title,
+            on_change=session.scene_changed,
+            label_visibility="collapsed",
+            width=240,
+        )
+        st.selectbox(
+            "Scheduler",
+            list(SYSTEMS),
+            key="scheduler",
+            on_change=session.show_recording,
+            label_visibility="collapsed",
+            width=120,
+        )
+        _run_buttons(session)
+        st.space("stretch")
+        with st.popover("Settings"):
+            _settings()
+        with st.popover("Your prompt", disabled=session.shown.run is None):
+            _prompt(session)
+        with st.popover("Recording"):
+            _recording(session)
+    with st.container(key="notes"):
+        if session.wants_run:
+            with st.spinner(f"Loading {session.choice.model} and building the engine…"):
+                session.run_live()
+            st.rerun()
+        for problem in session.problems:
+            st.error(problem)
+        if session.shown.run is not None and session.shown.run.problem:
+            st.error(f"The engine stopped. {session.shown.run.problem}")
+    with st.container(key="question"):
+        st.markdown(session.choice.the_scene.question)
+    session.write_link()
+
+
+def _run_buttons(session: Session) -> None:
+    live = session.shown.run is not None
+    st.button(
+        "Run again" if live else "Run live",
+        key="run",
+        type="secondary" if live else "primary",
+        on_click=session.ask_to_run,
+        help="Serve this scene with the real model, on this machine",
+    )
+    if live:
+        st.button("Reset", key="reset", on_click=session.reset)
+    other = session.choice.the_scene.try_next
+    if live and other != session.choice.scheduler:
+        st.button(
+            f"Try next: {other}, same seed",
+            key="try_next",
+            type="primary",
+            on_click=session.ask_to_run,
+            args=(other,),
+        )
+
+
+def _settings() -> None:
+    st.caption("They take effect with the next run.")
+    left, right = st.columns(2)
+    for column, (name, label) in zip(
+        (left, right, left, right),
+        (
+            ("block_size", "Block size, tokens"),
+            ("num_blocks", "KV blocks"),
+            ("max_num_batched_tokens", "Token budget per step"),
+            ("max_num_seqs", "Sequences at once"),
+        ),
+        strict=True,
+    ):
+        column.number_input(label, step=1, key=name, placeholder="as the scene")
+    left.selectbox(
+        "Prefix caching",
+        [None, True, False],
+        key="enable_prefix_caching",
+        format_func={None: "as the scene", True: "on", False: "off"}.__getitem__,
+    )
+    right.number_input("Seed", min_value=0, step=1, key="seed")
+    left.selectbox(
+        "Pace",
+        PACES,
+        key="pace",
+        format_func=lambda pace: "full speed" if pace == FULL_SPEED else f"{pace:g} steps/s",
+    )
+    right.text_input("Model", key="model", help="pocket, a local folder, or a hub id")
+
+
+def _prompt(session: Session) -> None:
+    with st.form("own", border=False):
+        st.text_area("Your prompt joins the queue", key="own_prompt", height=90)
+        st.number_input(
+            "At most so many tokens", value=OWN_PROMPT_TOKENS, min_value=1, key="own_max_tokens"
+        )
+        st.form_submit_button("Send", on_click=session.send)
+    if session.prompt_note:
+        accepted, words = session.prompt_note
+        (st.caption if accepted else st.error)(words)
+
+
+def _recording(session: Session) -> None:
+    trace = session.shown.trace
+    header = trace.header
+    name = f"{header.scene or 'run'}-{header.scheduler}"
+    st.download_button(
+        "Download as trace file",
+        lambda: "".join(line + "\n" for line in trace.lines()),
+        f"{name}.jsonl",
+        "application/jsonl",
+        on_click="ignore",
+    )
+    st.download_button(
+        "Download as a page that plays offline",
+        lambda: _page(session),
+        f"{name}.html",
+        "text/html",
+        on_click="ignore",
+    )
+    st.file_uploader("Open a recording", key="opened", on_change=session.open_file)
+
+
+def _page(session: Session) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "page.html"
+        session.shown.trace.to_html(path)
+        return path.read_bytes()

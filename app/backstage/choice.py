@@ -1,0 +1,125 @@
+"""What the visitor chose, and the link that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from minillm.config import ConfigError, closest
+from minillm.live import FULL_SPEED
+from minillm.scheduling.systems import SYSTEMS
+from minillm.workload.scenes import SCENES, Scene, get_scene
+
+PACES = (2.0, 8.0, 32.0, FULL_SPEED)  # steps per second
+FIRST_SCENE = "long-prompt"
+
+_COUNTS = ("block_size", "num_blocks", "max_num_batched_tokens", "max_num_seqs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The settings of the Live page. None means: as the scene (or else the engine) has it.
+
+    Field names are the parameters of the page's link.
+    """
+
+    scene: str = FIRST_SCENE
+    scheduler: str = SCENES[FIRST_SCENE].scheduler
+    seed: int = 0
+    model: str = "pocket"
+    block_size: int | None = None
+    num_blocks: int | None = None
+    max_num_batched_tokens: int | None = None
+    max_num_seqs: int | None = None
+    enable_prefix_caching: bool | None = None
+    pace: float = 8.0
+
+    @property
+    def the_scene(self) -> Scene:
+        return get_scene(self.scene)
+
+    def engine_settings(self) -> dict[str, Any]:
+        """Engine settings: the scene's, and over them what was chosen here."""
+        settings = self.the_scene.settings_for(self.scheduler)
+        chosen = {name: getattr(self, name) for name in (*_COUNTS, "enable_prefix_caching")}
+        settings.update({name: value for name, value in chosen.items() if value is not None})
+        return {**settings, "seed": self.seed}
+
+    @property
+    def as_the_scene_has_it(self) -> bool:
+        """Nothing but scene and scheduler was chosen: what a bundled recording can show."""
+        return self == Choice(scene=self.scene, scheduler=self.scheduler, pace=self.pace)
+
+
+def in_scene(name: str) -> Choice:
+    """The choice that a scene starts with."""
+    return Choice(scene=name, scheduler=get_scene(name).scheduler)
+
+
+def to_query(choice: Choice) -> dict[str, str]:
+    """Parameters of a link that opens the page with `choice`; only what differs from the scene's
+    own start, besides the scene."""
+    start = in_scene(choice.scene)
+    query = {"scene": choice.scene}
+    for field in fields(Choice):
+        value = getattr(choice, field.name)
+        if field.name != "scene" and value != getattr(start, field.name):
+            query[field.name] = _write(value)
+    return query
+
+
+def from_query(query: Mapping[str, str]) -> tuple[Choice, list[str]]:
+    """The choice a link asks for, and a message for each parameter that cannot be followed."""
+    problems: list[str] = []
+    name = query.get("scene", FIRST_SCENE)
+    try:
+        choice = in_scene(name)
+    except ConfigError as error:
+        problems.append(str(error))
+        choice = in_scene(FIRST_SCENE)
+    known = {field.name for field in fields(Choice)}
+    for key, text in query.items():
+        if key == "scene":
+            continue
+        if key not in known:
+            problems.append(f"unknown link parameter {key!r}.{closest(key, known)}")
+            continue
+        try:
+            choice = replace(choice, **{key: _read(key, text)})
+        except ValueError as error:
+            problems.append(f"link parameter {key}={text!r}: {error}")
+    return choice, problems
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return "full" if value == FULL_SPEED else f"{value:g}"
+    return str(value)
+
+
+def _read(key: str, text: str) -> Any:
+    """The value of one parameter; ValueError says what it may be."""
+    if key == "scheduler":
+        if text not in SYSTEMS:
+            raise ValueError(f"{closest(text, SYSTEMS).strip()} Known: {', '.join(SYSTEMS)}.")
+        return text
+    if key == "model":
+        if not text.strip():
+            raise ValueError("give 'pocket', a folder, or a hub id.")
+        return text
+    if key == "enable_prefix_caching":
+        if text not in ("on", "off"):
+            raise ValueError("use on or off.")
+        return text == "on"
+    if key == "pace":
+        paces = {_write(pace): pace for pace in PACES}
+        if text not in paces:
+            raise ValueError(f"use one of {', '.join(paces)} (steps per second).")
+        return paces[text]
+    least = 0 if key == "seed" else 1
+    if not (text.isascii() and text.isdigit()) or int(text) < least or int(text) >= 1 << 31:
+        raise ValueError(f"use a whole number from {least}.")
+    return int(text)

@@ -1,0 +1,103 @@
+"""Live engines: one desk per session, a limited number of engines per process."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from minillm.live import LiveRun
+from minillm.trace.recorder import Recorder
+from minillm.workload.driver import WorkloadDriver
+
+if TYPE_CHECKING:
+    from backstage.choice import Choice
+    from minillm.execution.loaded_model import LoadedModel
+
+MAX_ENGINES = 8
+
+
+class TooManyEngines(RuntimeError):
+    """All engines that one process allows are in use."""
+
+
+class EngineRoom:
+    """Counts the desks that own an engine. One per process."""
+
+    def __init__(self, limit: int = MAX_ENGINES) -> None:
+        self.limit = limit
+        self._desks: set[Desk] = set()
+        self._lock = threading.Lock()
+
+    def enter(self, desk: Desk) -> None:
+        """Let `desk` own an engine. Raises TooManyEngines."""
+        with self._lock:
+            if desk not in self._desks and len(self._desks) >= self.limit:
+                raise TooManyEngines(
+                    f"{self.limit} live engines are running on this machine already. Close a tab "
+                    "that runs one, or press Reset there, and try again."
+                )
+            self._desks.add(desk)
+
+    def leave(self, desk: Desk) -> None:
+        with self._lock:
+            self._desks.discard(desk)
+
+    @property
+    def num_engines(self) -> int:
+        """Engine threads alive."""
+        with self._lock:
+            return sum(desk.run is not None and desk.run.alive for desk in self._desks)
+
+
+class Desk:
+    """A session's place in the engine room: at most one live run at a time."""
+
+    def __init__(self, room: EngineRoom) -> None:
+        self.run: LiveRun | None = None
+        self._room = room
+        self._closed = False
+
+    def start(self, loaded: LoadedModel, choice: Choice) -> LiveRun:
+        """Start what was chosen, playing. The run before ends only when the new one stands.
+        Raises ConfigError, ModelError, RequestRejected or TooManyEngines."""
+        self._room.enter(self)
+        try:
+            run = _build(loaded, choice)
+        except BaseException:
+            if self.run is None:
+                self._room.leave(self)
+            raise
+        self._stop()
+        self.run = run
+        self._room.enter(self)
+        if self._closed:  # the tab went while the engine was built
+            self.reset()
+        else:
+            run.play()
+        return run
+
+    def reset(self) -> None:
+        """End the live run, if there is one. Does not wait for its last step."""
+        self._stop()
+        self._room.leave(self)
+
+    def close(self) -> None:
+        """The session is over."""
+        self._closed = True
+        self.reset()
+
+    def _stop(self) -> None:
+        if self.run is not None:
+            self.run.close(timeout=0)
+            self.run = None
+
+
+def _build(loaded: LoadedModel, choice: Choice) -> LiveRun:
+    from minillm.build import SceneLabel, build_engine, header_of
+
+    scene = choice.the_scene
+    engine = build_engine(loaded, choice.scheduler, **choice.engine_settings())
+    label = SceneLabel(scene.name, scene.title, scene.question)
+    recorder = Recorder(header_of(engine, loaded, label))
+    driver = WorkloadDriver(engine, scene.workload(choice.seed))
+    return LiveRun(driver, recorder, pace=choice.pace)

@@ -1,0 +1,156 @@
+"""One visitor's page: what is chosen, what is shown, and what the buttons do."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from backstage.choice import Choice, from_query, in_scene, to_query
+from backstage.engines import TooManyEngines
+from backstage.shared import desk, weights
+from backstage.shown import Shown, from_bundle, from_file, live
+from minillm.recordings import names
+from minillm.request import SamplingParams
+from minillm.trace.fold import TraceError
+
+OWN_PROMPT_TOKENS = 60
+_CHOSEN = tuple(field.name for field in fields(Choice))
+
+
+class Session:
+    """Lives in `st.session_state`. Widgets are bound to it by their keys, which are the field
+    names of `Choice`."""
+
+    def __init__(self) -> None:
+        choice, problems = from_query(st.query_params.to_dict())
+        self.put(choice)
+        self.shown: Shown = self._recording_of(choice)
+        self.problems: list[str] = problems
+        self.prompt_note: tuple[bool, str] | None = None  # (accepted, words)
+        self.wants_run = False
+
+    @classmethod
+    def current(cls) -> Session:
+        if "session" not in st.session_state:
+            st.session_state.session = cls()
+        session = st.session_state.session
+        for name in _CHOSEN:  # widgets that are not drawn in a run lose their value otherwise
+            st.session_state[name] = st.session_state[name]
+        return session
+
+    @property
+    def choice(self) -> Choice:
+        return Choice(**{name: st.session_state[name] for name in _CHOSEN})
+
+    def put(self, choice: Choice) -> None:
+        """Set the widgets; only before they are drawn, or in a callback."""
+        for name in _CHOSEN:
+            st.session_state[name] = getattr(choice, name)
+
+    def write_link(self) -> None:
+        """Let the address say what is chosen, once it differs from the plain page."""
+        query = to_query(self.choice)
+        now = st.query_params.to_dict()
+        if now != query and (now or self.choice != Choice()):
+            st.query_params.from_dict(query)
+
+    # ---- what the buttons do (callbacks) -------------------------------------------------------
+
+    def scene_changed(self) -> None:
+        choice = in_scene(st.session_state.scene)
+        st.session_state.scheduler = choice.scheduler
+        self.problems = []
+        self.show_recording()
+
+    def show_recording(self) -> None:
+        """Show the recording of what is chosen, unless a live run is on the stage."""
+        if self.shown.run is None:
+            self.shown = self._recording_of(self.choice)
+
+    def ask_to_run(self, scheduler: str | None = None) -> None:
+        """Start a live run in this run of the script (not here, so that a spinner can show)."""
+        if scheduler is not None:
+            st.session_state.scheduler = scheduler
+        self.wants_run = True
+
+    def reset(self) -> None:
+        """End the live run and return to the scene as it was given."""
+        desk().reset()
+        self.problems, self.prompt_note = [], None
+        self.put(in_scene(st.session_state.scene))
+        self.shown = self._recording_of(self.choice)
+
+    def send(self) -> None:
+        """Send the visitor's own prompt to the live engine."""
+        text, most = st.session_state.own_prompt, st.session_state.own_max_tokens
+        run = self.shown.run
+        if run is None or not run.alive:
+            self.prompt_note = (False, "No engine is running. Press Run live first.")
+            return
+        if not text.strip():
+            self.prompt_note = (False, "The prompt is empty: write something first.")
+            return
+        sampling = SamplingParams(temperature=0, max_tokens=most)
+        try:
+            try:
+                run.submit([{"role": "user", "content": text}], sampling, client="you")
+            except ValueError as error:
+                if "chat template" not in str(error):
+                    raise
+                run.submit(text, sampling, client="you")
+        except ValueError as error:
+            self.prompt_note = (False, str(error))
+            return
+        self.shown.expect_more()
+        waits = "" if run.playing else " The engine is paused: press Play or Step."
+        self.prompt_note = (True, f"Sent.{waits}")
+        st.session_state.own_prompt = ""
+
+    def open_file(self) -> None:
+        upload: Any = st.session_state.opened
+        if upload is None:
+            return
+        self.problems = []
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "recording"
+            path.write_bytes(upload.getbuffer())
+            try:
+                shown = from_file(path, upload.name)
+            except TraceError as error:
+                self.problems = [str(error).replace(str(path), upload.name)]
+                return
+        desk().reset()
+        self.shown = shown
+
+    # ---- in the run of the script --------------------------------------------------------------
+
+    def run_live(self) -> None:
+        """Start the live run that was asked for; on failure say why and keep what is shown."""
+        from minillm.config import ConfigError
+        from minillm.execution.loaded_model import ModelError
+        from minillm.request import RequestRejected
+
+        self.wants_run = False
+        self.problems, self.prompt_note = [], None
+        choice = self.choice
+        try:
+            run = desk().start(weights().get(choice.model.strip()), choice)
+        except (ConfigError, ModelError, RequestRejected, TooManyEngines) as error:
+            self.problems = [str(error)]
+        except (MemoryError, RuntimeError) as error:  # torch: out of memory
+            self.problems = [f"The engine could not be built: {error}"]
+        else:
+            self.shown = live(run)
+
+    def _recording_of(self, choice: Choice) -> Shown:
+        """The bundled recording of what is chosen, or the nearest there is."""
+        there = names()
+        scene = choice.the_scene
+        for name in (f"{scene.name}-{choice.scheduler}", f"{scene.name}-{scene.scheduler}"):
+            if name in there:
+                return from_bundle(name)
+        return from_bundle("long-prompt-vllm")

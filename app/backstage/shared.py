@@ -1,0 +1,45 @@
+"""What lives as long as the process, and what lives as long as a session."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import streamlit as st
+
+from backstage.engines import Desk, EngineRoom
+from backstage.weights import Weights
+
+log = logging.getLogger(__name__)
+
+
+@st.cache_resource(show_spinner=False)
+def engine_room() -> EngineRoom:
+    return EngineRoom()
+
+
+@st.cache_resource(show_spinner=False)
+def weights() -> Weights:
+    return Weights()
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> threading.Thread:
+    """Import what takes seconds (Altair, torch, transformers) and load the pocket model, in a
+    thread, once per process."""
+    thread = threading.Thread(target=_warm, args=(weights(),), name="minillm-warm", daemon=True)
+    thread.start()
+    return thread
+
+
+def _warm(weights: Weights) -> None:
+    try:
+        weights.get("pocket")
+    except Exception:  # told again, to the visitor, when it is needed
+        log.exception("loading ahead of time failed")
+
+
+@st.cache_resource(scope="session", on_release=Desk.close, show_spinner=False)
+def desk() -> Desk:
+    """This session's desk; closed as soon as the browser's connection ends."""
+    return Desk(engine_room())

@@ -1,0 +1,95 @@
+"""What is on the stage: a recording, or a live run while it grows."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from minillm.live import LiveRun
+from minillm.recordings import bundled
+from minillm.trace.fold import State, apply
+from minillm.trace.lines import encode
+from minillm.trace.trace import Trace
+
+STILL = 10  # looks that bring nothing, after which a pause is taken to be complete
+
+
+@dataclass
+class Shown:
+    """A trace with the parsed lines that the stage asks for. `session` names it to the stage;
+    `records` only grows."""
+
+    trace: Trace
+    source: str  # what it is, in words
+    run: LiveRun | None = None
+    start: int | None = None  # the step shown first
+    session: str = field(default_factory=lambda: uuid.uuid4().hex)
+    header: dict[str, Any] = field(init=False)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    _still: int = 0  # looks in a row that brought nothing
+    _expected: int = 0  # records that were asked for
+
+    def __post_init__(self) -> None:
+        self.header = msgspec.json.decode(encode(self.trace.header))
+        if self.run is None:
+            lines = itertools.islice(self.trace.lines(), 1, None)
+            self.records = [msgspec.json.decode(line) for line in lines]
+
+    def catch_up(self) -> None:
+        """Take over the steps that a live run has made since."""
+        if self.run is not None:
+            fresh = self.run.recorder.encoded_since(len(self.records))
+            self.records += [msgspec.json.decode(line) for line in fresh]
+            self._still = 0 if fresh else self._still + 1
+
+    def expect_more(self, steps: int = 0) -> None:
+        """Something was asked of the engine: its answer, or that many steps, will come."""
+        self._still = 0
+        self._expected = max(self._expected, len(self.records) + steps)
+
+    @property
+    def engine_runs(self) -> bool:
+        """The engine makes steps by itself."""
+        run = self.run
+        return run is not None and run.alive and run.playing and not run.idle
+
+    @property
+    def grows(self) -> bool:
+        """More steps may come: a view has to look again."""
+        run = self.run
+        if run is None:
+            return False
+        waited_for = run.alive and not run.idle and len(self.records) < self._expected
+        return self.engine_runs or waited_for or self._still < STILL
+
+
+def live(run: LiveRun) -> Shown:
+    return Shown(run.recorder.trace, "live", run)
+
+
+def from_bundle(name: str) -> Shown:
+    """A recording that comes with minillm, begun at the step that makes its point."""
+    trace = Trace.load(bundled(name))
+    return Shown(trace, "bundled recording", start=point_of(trace))
+
+
+def from_file(path: Path, name: str) -> Shown:
+    """A recording of the visitor's. Raises TraceError with line and reason."""
+    return Shown(Trace.load(path), name)
+
+
+def point_of(trace: Trace) -> int | None:
+    """The step at which most requests stand still, the longest of these: where a recording's
+    first frame makes its point. None when nobody ever waits."""
+    state, best, most = State(trace.header.num_blocks), None, (0, 0)
+    for step in trace.steps:
+        apply(state, step)
+        standing = len(state.waits_by_sequence()), step.duration
+        if standing[0] and standing > most:
+            best, most = step.index, standing
+    return best

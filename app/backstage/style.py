@@ -1,0 +1,20 @@
+"""The page's frame: the stage is the page, so Streamlit's own space goes."""
+
+CSS = """
+<style>
+[data-testid="stHeader"] { display: none; }
+[data-testid="stMainBlockContainer"] { padding: 0 0 2rem; gap: 0; max-width: none; }
+[data-testid="stMainBlockContainer"] > div > [data-testid="stVerticalBlock"],
+[data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"] { gap: 0; }
+[data-stale="true"] { opacity: 1 !important; transition: none !important; }
+.st-key-bar { padding: 8px 20px 6px; align-items: center; }
+.st-key-bar button { min-height: 36px; padding: 2px 14px; white-space: nowrap; }
+.st-key-bar [data-baseweb="select"] > div { min-height: 36px; height: 36px; }
+.st-key-question { padding: 0 20px 8px; }
+.st-key-question p { margin: 0; line-height: 1.3; opacity: 0.8; }
+.st-key-notes { padding: 0 20px; }
+.st-key-notes:not(:empty) { padding-bottom: 8px; }
+.st-key-view { border-top: 1px solid var(--st-border-color, #8883); }
+.st-key-below { padding: 20px; }
+</style>
+"""

@@ -1,0 +1,57 @@
+"""The stage on the page: it ticks while the engine runs, and hands the stage's wishes on."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backstage.session import Session
+from minillm.live import FULL_SPEED
+from minillm.stage.streamlit_host import stage
+
+TICK = 0.2  # seconds; faster ticks lose updates
+HEIGHT = 632  # CSS px: with the bar, a screen of 720
+
+
+def draw(session: Session) -> None:
+    ticking = session.shown.grows
+    tick = st.fragment(run_every=TICK if ticking else None)(_tick)
+    with st.container(key="view"):
+        tick(session, ticking)
+
+
+def _tick(session: Session, ticking: bool) -> None:
+    shown = session.shown
+    shown.catch_up()
+    replay = shown.run is None
+    options = {"autoplay": True, "start": shown.start} if replay else {}
+    stage(
+        shown.header,
+        shown.records,
+        key="stage",
+        session=shown.session,
+        mode="replay" if replay else "live",
+        running=shown.engine_runs,
+        height=HEIGHT,
+        on_control=lambda: obey(session),
+        **options,
+    )
+    if shown.grows != ticking:
+        st.rerun()
+
+
+def obey(session: Session) -> None:
+    """Do with the engine what the stage's controls ask for."""
+    control = st.session_state.stage.get("control")
+    run = session.shown.run
+    if run is None or not control:
+        return
+    action, value = control.get("action"), control.get("value")
+    if action == "play":
+        run.play()
+    elif action == "pause":
+        run.pause()
+    elif action == "step":
+        run.step()
+    elif action == "speed":
+        run.set_pace(FULL_SPEED if value is None else float(value))
+    session.shown.expect_more(steps=1 if action == "step" else 0)
