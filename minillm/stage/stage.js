@@ -20,6 +20,7 @@ import { createPlayer } from "./js/player.js";
 import { describeBlock, listenToPointer } from "./js/pointing.js";
 import { createRecording } from "./js/recording.js";
 import { createSlots, slotRows } from "./js/slots.js";
+import { font } from "./js/paint.js";
 import { createLook, hostTheme, watchTheme } from "./js/theme.js";
 import { createWaiting, seconds, waitingRows } from "./js/waiting.js";
 import { createWords } from "./js/words.js";
@@ -54,6 +55,7 @@ export function createStage(root, options = {}) {
     slots: createSlots(frame.slots, look),
     controls: createControls(frame.controls, act, live),
   };
+  const ruler = document.createElement("canvas").getContext("2d");
   const canvases = [frame.batchCanvas, frame.blocksCanvas, frame.timelineCanvas];
   let recording = null;
   let selection = null;
@@ -64,7 +66,8 @@ export function createStage(root, options = {}) {
   let previous = 0;
   let lastPosition = -1;
   let lastReadout = 0;
-  let room = { waiting: 4, text: 7, slots: 20, characters: 60 };
+  let mostBefore = 0;
+  let room = { waiting: 4, text: 7, slots: 20, characters: 60, sentence: 900, lines: 2 };
 
   function load(header, records) {
     recording = createRecording(header);
@@ -89,7 +92,9 @@ export function createStage(root, options = {}) {
     const was = recording.length;
     recording.append(records);
     player.grow(recording.length);
-    if ((was === 0) !== (recording.length === 0)) layout();
+    const { most } = recording.timeline;
+    if (was === 0 || most !== mostBefore) layout();
+    mostBefore = most;
     invalidate();
   }
 
@@ -129,18 +134,24 @@ export function createStage(root, options = {}) {
     toggle(root, "ms-compact", compact);
     toggle(root, "ms-tight", width < 1180 * look.scale);
     setShown(frame.table.node, selection !== null);
+    toggle(frame.right, "ms-chosen", selection !== null);
     const lanes = recording ? recording.timeline.order.length : 0;
-    const wanted = (live ? 14 : lanes) * 14 * look.scale + 68 * look.scale;
-    const most = height * (compact ? 0.36 : 0.3);
+    const wanted = (live ? 14 : lanes) * 14.4 * look.scale + 66 * look.scale;
+    const most = height * (compact ? 0.36 : 0.335);
     root.style.setProperty("--timeline", `${Math.round(Math.max(110 * look.scale, Math.min(wanted, most)))}px`);
     measure(canvases);
     const { scale } = look;
     room = {
-      waiting: Math.max(1, Math.floor((frame.waiting.body.clientHeight - 22 * scale) / (67 * scale))),
-      text: Math.max(1, Math.floor((frame.text.body.clientHeight - 18 * scale) / (43 * scale))),
+      waiting: frame.waiting.body.clientHeight / (70 * scale),
       slots: Math.max(1, Math.floor((frame.slots.clientWidth - 90 * scale) / (33 * scale))),
-      characters: Math.max(16, Math.floor((frame.text.body.clientWidth - 40 * scale) / (8.1 * scale)) * 2 - 4),
+      sentence: frame.sentence.parentNode.clientWidth - 60 * scale,
+      characters: Math.max(8, Math.floor((frame.text.body.clientWidth - 40 * scale) / (8.1 * scale)) - 2),
     };
+    // Two lines each where that leaves room for all who ever run together, else one.
+    const tall = frame.text.body.clientHeight;
+    room.lines = selection !== null || (recording?.timeline.most ?? 0) * 42 * scale <= tall ? 2 : 1;
+    room.text = Math.max(1, Math.floor((tall - (room.lines === 1 ? 20 * scale : 0)) / ((room.lines === 2 ? 42 : 27) * scale)));
+    toggle(frame.text.node, "ms-one-line", room.lines === 1);
     invalidate();
   }
 
@@ -210,16 +221,17 @@ export function createStage(root, options = {}) {
     const longest = Math.max(1, ...drawn.waiting.map((row) => row.tokens));
     parts.waiting.draw(drawn.waiting, longest, room.waiting);
     const tokens = state.batch.reduce((sum, row) => sum + row.tokens, 0);
-    setText(frame.batch.figure, `${count(tokens)} of ${count(header.max_num_batched_tokens)} tokens`);
-    parts.slots.draw(drawn.slots, header, { room: room.slots, selection });
+    setText(frame.batch.figure, `${count(tokens)} of ${count(header.max_num_batched_tokens)} tokens`
+      + ` · ${count(drawn.slots.length)} of ${count(header.max_num_seqs)} sequences`);
+    parts.slots.draw(drawn.slots, { room: room.slots, selection });
     const size = view.owner.length;
     setText(frame.blocks.figure, [`${count(view.held)} of ${count(size)} held`,
       header.prefix_caching ? `${count(view.reusable)} cached` : "", `${count(view.free)} free`]
       .filter(Boolean).join(" · "));
-    parts.words.draw(state, { rows: room.text, characters: room.characters, selection });
+    parts.words.draw(state, { rows: room.text, characters: room.characters * room.lines, selection });
     const selected = selection === null ? null : state.sequences.get(selection);
     setShown(frame.table.body, Boolean(selected));
-    setText(frame.table.figure, selection === null || selected ? "" : `${selection} is not in the engine`);
+    setText(frame.table.figure, selection === null || selected ? "logical → physical" : `${selection} is not here`);
     if (selected) parts.table.draw(drawn.table, selected, header.block_size);
     setText(frame.timeline.figure, "waiting · prefill · decode · preempted");
     const { timelineCanvas } = frame;
@@ -234,21 +246,23 @@ export function createStage(root, options = {}) {
   /** Show the narration's parts in nodes that stay. */
   function speak(sentence) {
     const { narration, spoken } = frame;
+    const line = frame.sentence;
     sentence.forEach((part, i) => {
       const wantsBadge = part.id !== undefined;
-      let node = narration.childNodes[i];
+      let node = line.childNodes[i];
       if (!node || node.classList.contains("ms-badge") !== wantsBadge) {
         const made = wantsBadge ? createBadge() : el("span");
         if (node) node.replaceWith(made);
-        else narration.append(made);
+        else line.append(made);
         node = made;
       }
       if (wantsBadge) setBadge(node, part.id, look);
       else setText(node, part.text);
     });
-    while (narration.childNodes.length > sentence.length) narration.lastChild.remove();
+    while (line.childNodes.length > sentence.length) line.lastChild.remove();
     const words = plain(sentence);
-    toggle(narration, "ms-long", words.length > (root.classList.contains("ms-compact") ? 60 : 96));
+    ruler.font = font(look, 400, 21);
+    toggle(narration, "ms-long", ruler.measureText(words).width > room.sentence);
     if (!player.isPlaying) setText(spoken, words);
   }
 

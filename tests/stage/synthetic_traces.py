@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-WORDS = "the fox carried the lantern home and the river was quiet so they walked until morning".split()
+WORDS = (
+    "the fox carried the lantern home and the river was quiet so they walked until morning".split()
+)
 
 
 class Toy:

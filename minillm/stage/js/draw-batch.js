@@ -6,7 +6,7 @@ import { fitCanvas } from "./dom.js";
 import { box, font, hatch } from "./paint.js";
 import { mix } from "./palette.js";
 
-const THIN = 5; // CSS px a decode is given where there is room
+const THIN = 6; // CSS px a decode is given where there is room
 
 /** Where each row lies: [{id, kind, tokens, x, width}], and the x of the budget line. */
 export function batchLayout(batch, budget, width) {

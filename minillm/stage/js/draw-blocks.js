@@ -19,7 +19,7 @@ export function gridLayout(blocks, width, height, largest = 34) {
     const cell = Math.min(width / columns, height / rows, largest);
     // A round number of columns reads easier: worth a tenth of the size.
     const round = columns % 16 === 0 ? 1.12 : columns % 8 === 0 ? 1.08 : columns % 4 === 0 ? 1.03 : 1;
-    const full = blocks % columns === 0 ? 1.03 : 1;
+    const full = blocks % columns === 0 ? 1.13 : 1;
     if (!best || cell * round * full > best.score) best = { columns, rows, cell, score: cell * round * full };
   }
   const { columns, rows } = best;

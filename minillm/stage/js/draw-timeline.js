@@ -165,9 +165,9 @@ export function createTimelineView(canvas, look) {
       ink.fill();
       ink.font = font(look, 700, Math.min(14, tall - 0.5));
       ink.textAlign = "center";
-      ink.textBaseline = "middle";
+      ink.textBaseline = "alphabetic";
       ink.fillStyle = look.inkOn(hue);
-      ink.fillText(lane.id, 2 + 16 * look.scale, middle + 0.5);
+      ink.fillText(lane.id, 2 + 16 * look.scale, middle + Math.min(14, tall - 0.5) * look.scale * 0.36);
     } else {
       ink.fillStyle = hue;
       ink.fillRect(2, middle - thick / 2, 32 * look.scale, thick);

@@ -25,6 +25,8 @@ export function createFrame(root, title) {
   header.append(name, pills, past, time, step);
 
   const narration = el("p", "ms-narration");
+  const sentence = el("span", "ms-sentence");
+  narration.append(sentence);
   const spoken = el("div", "ms-sr", { "aria-live": "polite" });
 
   const waiting = region("waiting", "Waiting");
@@ -64,7 +66,7 @@ export function createFrame(root, title) {
   const readout = el("script", "minillm-readout", { type: "application/json" });
   root.append(header, narration, spoken, main, timeline.node, controls, tip, readout);
   setText(name, title);
-  return { header, name, pills, past, time, step, narration, spoken, waiting, batch, batchCanvas,
+  return { header, right, name, pills, past, time, step, narration, sentence, spoken, waiting, batch, batchCanvas,
     slots, budget, blocks, blocksCanvas, legend, text, table, timeline, timelineCanvas, controls,
     tip, readout };
 }

@@ -23,7 +23,7 @@ function capital(text) {
 
 /** Joins strings and ids ({id}) into parts; a nested array is spread. */
 function say(...pieces) {
-  return pieces.flat().map((piece) => (typeof piece === "string" ? { text: piece } : piece));
+  return pieces.flat(Infinity).map((piece) => (typeof piece === "string" ? { text: piece } : piece));
 }
 
 const badge = (id) => ({ id });

@@ -4,8 +4,8 @@
 // against either paper, and its badge takes whichever ink reads better.
 
 export const HUES = [
-  "#189add", "#f56239", "#ae3b59", "#2a68ad", "#998bab", "#3f9e18",
-  "#5b5cdb", "#a3658a", "#496e02", "#5e81ff", "#8e956d", "#aa2e90",
+  "#927fff", "#2d5bd2", "#91524c", "#0ea738", "#5196cf", "#7c50a7",
+  "#ea6d06", "#0ca399", "#6573d4", "#8d680d", "#a23d7c", "#f35a86",
 ];
 
 export const THEMES = {

@@ -15,9 +15,10 @@ export function createTimeline() {
     order: [],
     stalls: [], // positions of steps at which more of the running stall than before
     preemptions: [], // positions of steps with a preemption
-    pressure: [], // per step: how many waited or stalled
+    pressure: [], // per step: how many waited or stalled, and what else is worth a look
     end: 0,
     stalledBefore: 0,
+    most: 0, // sequences admitted at once, at most
   };
 }
 
@@ -72,7 +73,14 @@ export function extendTimeline(timeline, position, state) {
   const stalled = state.stalled.length;
   if (stalled > timeline.stalledBefore) timeline.stalls.push(position);
   timeline.stalledBefore = stalled;
-  timeline.pressure.push(waiting + stalled);
+  let worth = waiting + stalled;
+  for (const note of state.notes) {
+    if (note.kind === "preempted") worth += 2;
+    if (note.kind === "admitted" && note.cached) worth += 0.5;
+  }
+  for (const row of state.batch) if (row.kind === "dead") worth += 0.5;
+  timeline.pressure.push(worth);
+  timeline.most = Math.max(timeline.most, state.batch.length + stalled);
   timeline.end = Math.max(timeline.end, time);
 }
 

@@ -59,24 +59,25 @@ export function createWaiting(region, look) {
     const bar = el("div", "ms-wait-bar");
     const fill = el("div", "ms-wait-fill");
     bar.append(fill);
-    const why = el("div", "ms-wait-why");
+    const why = el("div", "ms-wait-line");
     const label = el("span", "ms-warn");
+    const time = el("span", "ms-wait-time");
+    why.append(label, time);
+    const blame = el("div", "ms-wait-blame");
     const held = el("span", "ms-wait-held");
     const culprit = createBadge();
     culprit.classList.add("ms-badge-small");
-    const time = el("span", "ms-wait-time");
-    why.append(label, held, culprit);
-    body.append(size, bar, why);
-    size.append(el("span", "ms-wait-tokens"), time);
+    blame.append(held, culprit);
+    body.append(size, bar, why, blame);
     row.append(badge, body);
-    row.parts = { badge, size: size.firstChild, fill, label, held, culprit, time };
+    row.parts = { badge, size, fill, label, held, culprit, time };
     return row;
   }
 
   function draw(rows, longest, room) {
     setText(region.figure, rows.length ? count(rows.length) : "");
     setShown(empty, rows.length === 0);
-    const fits = rows.length <= room ? rows.length : Math.max(1, room - 1);
+    const fits = rows.length <= room ? rows.length : Math.max(1, Math.floor(room - 0.3));
     keyed(list, rows.slice(0, fits), (row) => row.id, create, (node, row) => {
       const { badge, size, fill, label, held, culprit, time } = node.parts;
       setBadge(badge, row.id, look);
@@ -86,7 +87,7 @@ export function createWaiting(region, look) {
       if (fill.style.width !== width) fill.style.width = width;
       setText(label, row.label);
       setText(held, row.culprit !== null && row.culprit !== undefined
-        ? ` ${VERB[row.reason] ?? "held by"} ` : row.detail ? ` ${row.detail}` : "");
+        ? `${VERB[row.reason] ?? "held by"} ` : row.detail);
       setShown(culprit, row.culprit !== null && row.culprit !== undefined);
       if (row.culprit !== null && row.culprit !== undefined) setBadge(culprit, row.culprit, look);
       setText(time, seconds(row.seconds));

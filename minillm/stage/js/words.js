@@ -26,27 +26,26 @@ export function createWords(region, look) {
     const running = [...state.sequences.values()].filter((s) => s.phase !== "waiting");
     setText(region.figure, running.length ? `${count(running.length)} running` : "");
     const fits = running.length <= room ? running.length : Math.max(1, room - 1);
-    const shown = running.slice(0, fits);
-    if (selection !== null && !shown.some((s) => s.id === selection)) {
-      const selected = running.find((s) => s.id === selection);
-      if (selected) shown.splice(-1, 1, selected);
-    }
+    // One that is selected has the column to itself, with its block table below.
+    const shown = selection === null ? running.slice(0, fits) : running.filter((s) => s.id === selection);
     keyed(list, shown, (s) => s.id, create, (node, sequence) => {
       const { badge, old, fresh, state: status } = node.parts;
       setBadge(badge, sequence.id, look);
       const piece = state.pieces[sequence.id] ?? "";
       const before = piece ? sequence.text.slice(0, -piece.length) : sequence.text;
-      const last = visible(tail(piece, characters));
+      const said = stateOf(sequence);
+      const space = characters - (sequence.text ? said.length : 0);
+      const last = visible(tail(piece, Math.max(6, space)));
       // A space at the seam stays outside the mark.
       const lead = last.startsWith(" ") ? " " : "";
-      setText(old, visible(tail(before, Math.max(8, characters - last.length))) + lead);
+      setText(old, visible(tail(before, Math.max(6, space - last.length))) + lead);
       setText(fresh, last.slice(lead.length));
-      setText(status, stateOf(sequence));
+      setShown(fresh, last.length > lead.length);
+      setText(status, said);
       setShown(status, status.textContent !== "");
       toggle(node, "ms-gone", sequence.phase === "finished" || sequence.phase === "done");
-      toggle(node, "ms-quiet", selection !== null && selection !== sequence.id);
     });
-    setText(more, running.length > shown.length ? `+${count(running.length - shown.length)} more` : "");
+    setText(more, selection === null && running.length > shown.length ? `+${count(running.length - shown.length)} more` : "");
   }
 
   return { draw };
@@ -58,6 +57,6 @@ function stateOf(sequence) {
     return `prefilling, ${count(sequence.computed)} of ${count(sequence.target)} done`;
   }
   if (sequence.phase === "finished") return ` · ${sequence.finish_reason}`;
-  if (sequence.phase === "done") return " · done, holds its slot";
+  if (sequence.phase === "done") return " · done, slot held";
   return sequence.text ? "" : `${plural(sequence.outputs, "token")} written`;
 }
