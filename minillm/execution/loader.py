@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from minillm.execution.attention import ATTENTION_NAME
+from minillm.execution.finding import Source, find
 from minillm.execution.loaded_model import LoadedModel, ModelError
 from minillm.execution.probe import run_probe
-from minillm.execution.refusal import refuse_by_config, refuse_by_logits, rope_types
+from minillm.execution.refusal import (
+    refuse_by_config,
+    refuse_by_logits,
+    refuse_missing_weights,
+    rope_types,
+)
 
-HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -26,18 +29,19 @@ def load_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Load
     the model's own on CUDA), "float32", "bfloat16", "float16". Raises ModelError when the model
     cannot be found or cannot be served exactly.
     """
-    where = _locate(model)
-    config = _read(AutoConfig, model, where)
+    source = find(model)
+    config = source.read(AutoConfig)
     model_class = _model_class(model, config)
     refuse_by_config(model, model_class, config)
     target = _device(device)
-    weights = _read(
+    weights, info = source.read(
         AutoModelForCausalLM,
-        model,
-        where,
-        dtype=_dtype(dtype, target, config),
+        dtype=_dtype(dtype, target, model, config),
         attn_implementation="eager",
+        use_safetensors=True,
+        output_loading_info=True,
     )
+    refuse_missing_weights(model, info["missing_keys"])
     weights = weights.to(target).eval().requires_grad_(False)
     weights.set_attn_implementation(ATTENTION_NAME)
     text = weights.config.get_text_config(decoder=True)
@@ -46,7 +50,7 @@ def load_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Load
         loaded = LoadedModel(
             name=model,
             model=weights,
-            tokenizer=_tokenizer(model, where),
+            tokenizer=_tokenizer(source),
             device=target,
             dtype=weights.dtype,
             vocab_size=text.vocab_size,
@@ -60,44 +64,6 @@ def load_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Load
             raise
         raise ModelError(f"{model} cannot be served: {error}.") from error
     return loaded
-
-
-def _locate(model: str) -> str:
-    """A folder, or a hub id as it is."""
-    if model == "pocket":
-        from minillm.pocket import pocket_path
-
-        return str(pocket_path())
-    path = Path(model).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(
-                f"{path.absolute()} has no config.json, so it is not a model folder. Expected are "
-                "config.json and *.safetensors, as `save_pretrained` writes them."
-            )
-        return str(path)
-    if path.is_file():
-        raise ModelError(f"{path.absolute()} is a file; give the folder that holds config.json.")
-    if path.is_absolute() or model.startswith((".", "~")) or not HUB_ID.fullmatch(model):
-        raise ModelError(
-            f"no model folder at {path.absolute()}. Give 'pocket', an existing folder, or a hub "
-            "id like 'Qwen/Qwen3-0.6B'."
-        )
-    return model
-
-
-def _read(auto: Any, model: str, where: str, **kwargs: Any) -> Any:
-    try:
-        return auto.from_pretrained(where, **kwargs)
-    except (OSError, ValueError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        if Path(where).is_dir():
-            raise ModelError(f"the model folder {where} cannot be read: {first}") from error
-        raise ModelError(
-            f"cannot load {model!r}. Tried: a folder at {Path(model).absolute()} (there is none), "
-            f"and the hub with its local cache ({first}). Check the name and the network, or give "
-            "a local folder, or 'pocket', which needs neither."
-        ) from error
 
 
 def _model_class(model: str, config: Any) -> Any:
@@ -120,9 +86,9 @@ def _device(device: str) -> torch.device:
     return target
 
 
-def _dtype(dtype: str, device: torch.device, config: Any) -> torch.dtype:
+def _dtype(dtype: str, device: torch.device, model: str, config: Any) -> torch.dtype:
     if dtype == "auto":
-        if device.type == "cpu":
+        if device.type == "cpu" or model == "pocket":  # its file is fp16 to be small, no more
             return torch.float32
         return config.get_text_config(decoder=True).dtype or config.dtype or torch.bfloat16
     if dtype not in DTYPES:
@@ -130,11 +96,11 @@ def _dtype(dtype: str, device: torch.device, config: Any) -> torch.dtype:
     return DTYPES[dtype]
 
 
-def _tokenizer(model: str, where: str) -> Any | None:
-    folder = Path(where)
-    if folder.is_dir() and not any((folder / name).is_file() for name in TOKENIZER_FILES):
+def _tokenizer(source: Source) -> Any | None:
+    folder = source.folder
+    if folder is not None and not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
-    return _read(AutoTokenizer, model, where)
+    return source.read(AutoTokenizer)
 
 
 def _eos_token_ids(model: Any) -> frozenset[int]:

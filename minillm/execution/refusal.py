@@ -6,7 +6,7 @@ comparison with the model's own eager attention finds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,13 @@ def rope_types(text_config: Any) -> set[str]:
     parameters = getattr(text_config, "rope_parameters", None) or {}
     nested = [p for p in parameters.values() if isinstance(p, dict)]
     return {p["rope_type"] for p in (parameters, *nested) if "rope_type" in p}
+
+
+def refuse_missing_weights(name: str, missing: Collection[str]) -> None:
+    """transformers would fill what a checkpoint lacks with random numbers, and go on."""
+    if missing:
+        some = ", ".join(sorted(missing)[:3]) + (" …" if len(missing) > 3 else "")
+        raise ModelError(f"{name}: {len(missing)} weights are missing from its files: {some}")
 
 
 def refuse_by_logits(loaded: LoadedModel) -> None:
