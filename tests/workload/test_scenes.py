@@ -1,0 +1,97 @@
+"""Each scene makes the point that it announces, on the real pocket model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from minillm import ConfigError, Trace
+from minillm.build import build_engine, header_of
+from minillm.events import Preempted, WaitReason
+from minillm.execution.loader import load_model
+from minillm.scheduling import SYSTEMS
+from minillm.trace.recorder import Recorder
+from minillm.workload import WorkloadDriver
+from minillm.workload.scenes import SCENES, get_scene
+
+
+@pytest.fixture(scope="module")
+def pocket() -> Any:
+    return load_model("pocket", device="cpu", dtype="float32")
+
+
+def play(pocket: Any, name: str, scheduler: str | None = None, **changes: Any) -> Trace:
+    scene = get_scene(name)
+    scheduler = scheduler or scene.scheduler
+    engine = build_engine(pocket, scheduler, **{**scene.settings_for(scheduler), **changes})
+    recorder = Recorder(header_of(engine, pocket))
+    engine.hooks.on("step", recorder.on_step)
+    driver = WorkloadDriver(engine, scene.workload(0))
+    while not driver.finished:
+        driver.step()
+    assert driver.rejections == []
+    engine.kv_cache.check()
+    return recorder.trace
+
+
+def reasons(trace: Trace) -> set[WaitReason]:
+    return {wait.reason for step in trace.steps for wait in step.waits or ()}
+
+
+def preemptions(trace: Trace) -> int:
+    return sum(isinstance(e, Preempted) for step in trace.steps for e in step.events)
+
+
+@pytest.mark.parametrize("scheduler", SYSTEMS)
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_plays_under_every_scheduler(pocket: Any, scene: str, scheduler: str) -> None:
+    trace = play(pocket, scene, scheduler)
+    assert all(r.finish_reason in ("stop", "length") for r in trace.requests)
+    assert len(trace.requests) == len(get_scene(scene).workload(0))
+
+
+def test_the_long_prompt_stalls_decodes_with_vllm_and_not_with_sarathi(pocket: Any) -> None:
+    stalled = play(pocket, "long-prompt")
+    assert WaitReason.PREFILL_IN_PROGRESS in reasons(stalled)
+    assert max(sum(n for _, n in step.prefills) for step in stalled.steps) > 1500
+    flowing = play(pocket, "long-prompt", get_scene("long-prompt").try_next)
+    assert WaitReason.PREFILL_IN_PROGRESS not in reasons(flowing)
+    assert WaitReason.TOKEN_BUDGET in reasons(flowing)
+    assert max(sum(n for _, n in step.prefills) for step in flowing.steps) <= 128
+
+
+def test_memory_runs_out_with_vllm_and_not_with_orca(pocket: Any) -> None:
+    assert preemptions(play(pocket, "memory")) >= 2
+    reserving = play(pocket, "memory", get_scene("memory").try_next)
+    assert preemptions(reserving) == 0
+    assert WaitReason.NO_KV_BLOCKS in reasons(reserving)
+
+
+def test_the_shared_prompt_is_computed_once(pocket: Any) -> None:
+    trace = play(pocket, "shared-prompt")
+    first, *others = trace.requests
+    assert first.cached_tokens == 0
+    assert all(r.cached_tokens >= 0.8 * r.prompt_len for r in others)
+    without = play(pocket, "shared-prompt", enable_prefix_caching=False)
+    assert sum(r.cached_tokens for r in without.requests) == 0
+    assert without.metrics()["mean_ttft_ms"] > trace.metrics()["mean_ttft_ms"]
+
+
+def test_static_wastes_slots_that_continuous_batching_uses(pocket: Any) -> None:
+    static = play(pocket, "static")
+    assert WaitReason.BATCH_NOT_FINISHED in reasons(static)
+    continuous = play(pocket, "static", get_scene("static").try_next)
+    assert len(continuous.steps) < len(static.steps)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_scene_is_seeded(scene: str) -> None:
+    build = get_scene(scene).workload
+    assert build(5) == build(5)
+    assert build(5) != build(6)
+
+
+def test_an_unknown_scene_is_helped() -> None:
+    with pytest.raises(ConfigError, match=r"unknown scene 'memmory'. Did you mean 'memory'"):
+        get_scene("memmory")
