@@ -53,22 +53,26 @@ def load_over_time(trace: Trace) -> alt.VConcatChart:
 
 def latency(trace: Trace) -> alt.VConcatChart:
     """TTFT per request at its arrival above, inter-token latencies below; ms, log scale."""
-    return alt.vconcat(
-        _points(
-            "latency-ttft",
-            "Time to first token, ms",
-            series.time_to_first_token(trace),
-            _TTFT,
-            "circle",
-        ),
-        _points(
-            "latency-itl",
-            "Inter-token latency, ms",
-            series.inter_token_latency(trace),
-            _ITL,
-            "cross",
-        ),
-    ).properties(name="latency")
+    return (
+        alt.vconcat(
+            _points(
+                "latency-ttft",
+                "Time to first token, ms",
+                series.time_to_first_token(trace),
+                _TTFT,
+                "circle",
+            ),
+            _points(
+                "latency-itl",
+                "Inter-token latency, ms",
+                series.inter_token_latency(trace),
+                _ITL,
+                "cross",
+            ),
+        )
+        .properties(name="latency")
+        .resolve_scale(x="shared")
+    )
 
 
 def _points(name: str, title: str, columns: series.Columns, color: str, shape: str) -> alt.Chart:

