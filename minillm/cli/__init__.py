@@ -1,0 +1,34 @@
+"""`minillm …`: the engine, its scenes and its recordings from the shell.
+
+Importing this loads neither torch nor transformers nor streamlit: `minillm --help` is quick, and
+each command loads what it needs.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from minillm.cli import app as app_command
+from minillm.cli import doctor, generate, replay, run, scenes, trace
+from minillm.cli.shell import Shell
+
+cli = typer.Typer(
+    cls=Shell,
+    name="minillm",
+    help="See LLM serving happen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cli.command("app")(app_command.app)
+cli.command("scenes")(scenes.scenes)
+cli.command("run")(run.run)
+cli.command("replay")(replay.replay)
+cli.command("trace")(trace.trace)
+cli.command("generate")(generate.generate)
+cli.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """The `minillm` command."""
+    cli()

@@ -1,0 +1,46 @@
+"""`minillm app`: the Streamlit app on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import minillm
+from minillm.cli.shell import fail
+
+
+def app(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Open the app."""
+    page = app_page()
+    if page is None:
+        fail("the app's pages are not installed beside minillm; install it anew")
+    if find_spec("streamlit") is None:
+        fail('the app needs Streamlit: pip install "minillm-lab[app]"')
+    command = [
+        *(sys.executable, "-m", "streamlit", "run", str(page)),
+        *("--server.address", host, "--server.port", str(port)),
+        *("--server.showEmailPrompt", "false", "--browser.gatherUsageStats", "false"),
+    ]
+    if not browser:
+        command += ["--server.headless", "true"]
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches Streamlit too, and ends it
+        raise typer.Exit(subprocess.call(command))
+
+
+def app_page() -> Path | None:
+    """The app's entry page: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(minillm.__file__).parent
+    for folder in (package.parent / "app", package / "_app"):
+        if (folder / "main.py").is_file():
+            return folder / "main.py"
+    return None

@@ -1,0 +1,126 @@
+"""`minillm run`: a scene on a real model, at full speed, recorded if asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from minillm.cli import options
+from minillm.cli.figures import figures
+from minillm.cli.loading import load
+from minillm.cli.shell import fail, notes, output
+from minillm.scheduling import make_scheduler
+from minillm.trace.recorder import Recorder
+from minillm.workload.driver import WorkloadDriver
+from minillm.workload.scenes import Scene, get_scene
+
+
+def run(
+    scene: Annotated[str, typer.Argument(help="A name that `minillm scenes` lists.")],
+    scheduler: Annotated[
+        str | None, typer.Option(help="A system's name; by default the scene's own.")
+    ] = None,
+    model: options.Model = "pocket",
+    block_size: options.BlockSize = None,
+    num_blocks: options.NumBlocks = None,
+    max_num_batched_tokens: options.Budget = None,
+    max_num_seqs: options.MaxSeqs = None,
+    seed: options.Seed = 0,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the trace to this file, step by step.")
+    ] = None,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Serve a scene's requests on a real model and print what came of it."""
+    chosen = get_scene(scene)
+    scheduler = make_scheduler(scheduler or chosen.scheduler).name
+    settings = chosen.settings_for(scheduler)
+    asked = {
+        "block_size": block_size,
+        "num_blocks": num_blocks,
+        "max_num_batched_tokens": max_num_batched_tokens,
+        "max_num_seqs": max_num_seqs,
+    }
+    settings |= {name: value for name, value in asked.items() if value is not None}
+    output().print(f"[bold]{chosen.title}[/bold] · {scheduler} on {model}\n{chosen.question}\n")
+    driver, recorder = _prepare(
+        chosen, scheduler, {**settings, "seed": seed}, model, record, device, threads
+    )
+    try:
+        _serve(driver)
+    finally:
+        how = "complete" if driver.finished else "stopped"
+        engine = driver.engine
+        recorder.close(events=engine.pending_events(), how=how, time=engine.clock.now)
+    _report(driver, recorder, chosen, scheduler)
+
+
+def _prepare(
+    scene: Scene,
+    scheduler: str,
+    settings: dict[str, Any],
+    model: str,
+    record: Path | None,
+    device: str,
+    threads: int | None,
+) -> tuple[WorkloadDriver, Recorder]:
+    loaded = load(model, device, threads)
+    from minillm.build import SceneLabel, build_engine, header_of
+
+    if loaded.chat_template is None:
+        fail(f"{model} has no chat template, and scenes are made of chat messages")
+    engine = build_engine(loaded, scheduler, **settings)
+    label = SceneLabel(scene.name, scene.title, scene.question)
+    recorder = Recorder(header_of(engine, loaded, label), record)
+    engine.hooks.on("step", recorder.on_step)
+    return WorkloadDriver(engine, scene.workload(settings["seed"])), recorder
+
+
+def _serve(driver: WorkloadDriver) -> None:
+    """Run to the end, with a progress bar on stderr."""
+    engine, finished, tokens = driver.engine, 0, 0
+
+    def one_more(_: Any) -> None:
+        nonlocal finished
+        finished += 1
+
+    engine.hooks.on("finished", one_more)
+    columns = (
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TextColumn("requests · {task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=notes()) as progress:
+        task = progress.add_task("", total=driver.num_requests)
+        steps = 0
+        while not driver.finished:
+            step = driver.step()
+            if step is not None:
+                steps += 1
+                tokens += sum(map(len, step.tokens.values()))
+            progress.update(
+                task,
+                completed=finished + len(driver.rejections),
+                description=f"step {steps:,} · {len(engine.running)} running · "
+                f"{len(engine.waiting)} waiting · {tokens:,} tokens",
+            )
+
+
+def _report(driver: WorkloadDriver, recorder: Recorder, scene: Scene, scheduler: str) -> None:
+    console = output()
+    console.print()
+    console.print(figures(recorder.trace.metrics()))
+    for reason in driver.rejections:
+        console.print(f"refused: {reason}", style="red", markup=False)
+    if recorder.problem is not None:
+        fail(recorder.problem)
+    console.print()
+    if recorder.path is not None:
+        console.print(f"Recorded: minillm replay {recorder.path}", markup=False)
+    if scheduler != scene.try_next:
+        console.print(f"Then: minillm run {scene.name} --scheduler {scene.try_next}", style="dim")
