@@ -145,7 +145,7 @@ def _logprobs(
     table = torch.log_softmax(logits, dim=-1)
     own = table.gather(-1, tokens[:, None])
     ranks = (table > own).sum(-1) + 1
-    top, ids = table.topk(max(max(counts), 1), dim=-1)
+    top, ids = table.topk(min(max(*counts, 1), table.shape[-1]), dim=-1)
     rows = zip(
         tokens.tolist(),
         own.squeeze(-1).tolist(),
