@@ -7,7 +7,7 @@ import sys
 import streamlit as st
 
 from backstage.session import Session
-from backstage.shared import warm_up
+from backstage.shared import CHARTS, warm_up
 from minillm.scheduling.systems import SYSTEMS
 
 TICK = 0.5  # seconds
@@ -48,4 +48,4 @@ def _charts(session: Session, waiting: bool) -> None:
 
 
 def _ready() -> bool:
-    return "minillm.charts.charts" in sys.modules
+    return CHARTS in sys.modules

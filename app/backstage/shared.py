@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 
@@ -10,6 +11,7 @@ import streamlit as st
 from backstage.engines import Desk, EngineRoom
 from backstage.weights import Weights
 
+CHARTS = "minillm.charts.charts"
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +36,7 @@ def warm_up() -> threading.Thread:
 
 def _warm(weights: Weights) -> None:
     try:
+        importlib.import_module(CHARTS)
         weights.get("pocket")
     except Exception:  # told again, to the visitor, when it is needed
         log.exception("loading ahead of time failed")

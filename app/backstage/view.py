@@ -5,21 +5,23 @@ from __future__ import annotations
 import streamlit as st
 
 from backstage.session import Session
+from backstage.viewport import viewport_height
 from minillm.live import FULL_SPEED
 from minillm.stage.streamlit_host import stage
 
 TICK = 0.2  # seconds; faster ticks lose updates
-HEIGHT = 632  # CSS px: with the bar, a screen of 720
+BAR = 80  # CSS px above the stage
 
 
 def draw(session: Session) -> None:
+    height = viewport_height() - BAR
     ticking = session.shown.grows
     tick = st.fragment(run_every=TICK if ticking else None)(_tick)
     with st.container(key="view"):
-        tick(session, ticking)
+        tick(session, ticking, height)
 
 
-def _tick(session: Session, ticking: bool) -> None:
+def _tick(session: Session, ticking: bool, height: int) -> None:
     shown = session.shown
     shown.catch_up()
     replay = shown.run is None
@@ -31,7 +33,7 @@ def _tick(session: Session, ticking: bool) -> None:
         session=shown.session,
         mode="replay" if replay else "live",
         running=shown.engine_runs,
-        height=HEIGHT,
+        height=height,
         on_control=lambda: obey(session),
         **options,
     )
