@@ -20,6 +20,7 @@ from typing import Any
 from minillm.arrivals import ArrivalQueue
 from minillm.clock import VirtualClock
 from minillm.config import ResolvedConfig
+from minillm.door import check_fits
 from minillm.events import (
     Added,
     Alloc,
@@ -146,34 +147,7 @@ class Engine:
     def check_fits(self, length: int, sampling: SamplingParams) -> int:
         """The max_tokens in force for a prompt of `length` tokens; raises RequestRejected with
         the numbers when it can never be served. Changes nothing; any thread may ask."""
-        config = self.config
-        if length < 1:
-            raise RequestRejected("the prompt is empty: it needs at least one token.")
-        if length >= config.max_model_len:
-            raise RequestRejected(
-                f"the prompt has {length:,} tokens; with a context of {config.max_model_len:,} "
-                f"(max_model_len) at most {config.max_model_len - 1:,} fit. Shorten it."
-            )
-        if not self.scheduler.chunked and length > config.max_num_batched_tokens:
-            raise RequestRejected(
-                f"the prompt has {length:,} tokens; scheduler {self.scheduler.name!r} computes a "
-                f"prompt in one step of at most {config.max_num_batched_tokens:,} "
-                "(max_num_batched_tokens). Raise that, or use a chunking scheduler: sarathi."
-            )
-        usable = config.num_blocks - self.scheduler.admission.reserved(config.num_blocks)
-        slots = usable * config.block_size
-        context = config.max_model_len - length
-        wanted = sampling.max_tokens
-        max_tokens = min(wanted or context, context)
-        if wanted is None:
-            max_tokens = min(max_tokens, slots - length + 1)
-        if length + max_tokens - 1 > slots or max_tokens < 1:
-            raise RequestRejected(
-                f"prompt + max_tokens − 1 = {length:,} + {max(1, max_tokens):,} − 1 tokens can "
-                f"never fit the KV pool: {usable:,} usable blocks × {config.block_size} = "
-                f"{slots:,} slots. Raise num_blocks or lower max_tokens."
-            )
-        return max_tokens
+        return check_fits(length, sampling, self.config, self.scheduler)
 
     def abort(self, request_id: str) -> bool:
         """End a request now; its blocks return. False when it is not in the engine."""

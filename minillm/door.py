@@ -1,0 +1,47 @@
+"""The door: a request that can never be served is refused before it waits."""
+
+from __future__ import annotations
+
+from minillm.config import ResolvedConfig
+from minillm.request import RequestRejected, SamplingParams
+from minillm.scheduling import Scheduler
+
+
+def check_fits(
+    length: int, sampling: SamplingParams, config: ResolvedConfig, scheduler: Scheduler
+) -> int:
+    """The max_tokens in force for a prompt of `length` tokens.
+
+    Raises RequestRejected with the numbers that rule the request out: it must have a prompt, the
+    prompt must leave room in the context, fit one step where the scheduler does not split
+    prompts, and prompt + max_tokens − 1 slots must fit the KV pool that admission may use. The
+    last sampled token is never computed, hence the − 1.
+    """
+    context = config.max_model_len
+    if length < 1:
+        raise RequestRejected("the prompt is empty: it needs at least one token.")
+    if length >= context:
+        raise RequestRejected(
+            f"the prompt has {length:,} tokens; with a context of {context:,} "
+            f"(max_model_len) at most {context - 1:,} fit. Shorten it."
+        )
+    budget = config.max_num_batched_tokens
+    if not scheduler.chunked and length > budget:
+        raise RequestRejected(
+            f"the prompt has {length:,} tokens; scheduler {scheduler.name!r} computes a "
+            f"prompt in one step of at most {budget:,} (max_num_batched_tokens). Raise that, or "
+            "use a scheduler that splits prompts: sarathi."
+        )
+    usable = config.num_blocks - scheduler.admission.reserved(config.num_blocks)
+    slots = usable * config.block_size
+    if sampling.max_tokens is None:
+        max_tokens = min(context - length, slots - length + 1)
+    else:
+        max_tokens = min(context - length, sampling.max_tokens)
+    if max_tokens < 1 or length + max_tokens - 1 > slots:
+        raise RequestRejected(
+            f"prompt + max_tokens − 1 = {length:,} + {max(1, max_tokens):,} − 1 tokens can "
+            f"never fit the KV pool: {usable:,} usable blocks × {config.block_size} = "
+            f"{slots:,} slots. Raise num_blocks or lower max_tokens."
+        )
+    return max_tokens
