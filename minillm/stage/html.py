@@ -28,7 +28,9 @@ def to_html(
     """
     header = json.loads(header_json)
     lines = ",\n".join(line.strip() for line in record_lines if line.strip())
-    payload = f'{{"header":{header_json.strip()},"options":{json.dumps(options)},"records":[{lines}]}}'
+    payload = (
+        f'{{"header":{header_json.strip()},"options":{json.dumps(options)},"records":[{lines}]}}'
+    )
     script = bundle("page")
     style = _PAGE_STYLE + stylesheet()
     policy = (

@@ -32,7 +32,8 @@ const NARROW = 880; // CSS px of width below which the stage folds
  * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
  * the step where most wait); select: id selected at first; present: type ×1.4; compact: fold to
  * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto";
- * onControl({action, value}): what the live host is asked to do.
+ * wholePage: keys work wherever the pointer is; onControl({action, value}): what the live host is
+ * asked to do.
  */
 export function createStage(root, options = {}) {
   const live = options.mode === "live";
@@ -66,6 +67,7 @@ export function createStage(root, options = {}) {
   let previous = 0;
   let lastPosition = -1;
   let lastReadout = 0;
+  let readAs = false; // playing or not, in the last read-out
   let mostBefore = 0;
   let room = { waiting: 4, text: 7, slots: 20, characters: 60, sentence: 900, lines: 2 };
 
@@ -270,8 +272,10 @@ export function createStage(root, options = {}) {
 
   function publish(now) {
     if (!drawn) return;
-    if (player.isPlaying && now - lastReadout < READOUT_EVERY) return;
+    const changed = player.isPlaying !== readAs;
+    if (player.isPlaying && !changed && now - lastReadout < READOUT_EVERY) return;
     lastReadout = now;
+    readAs = player.isPlaying;
     setText(frame.readout, JSON.stringify(readout()));
   }
 
@@ -299,7 +303,7 @@ export function createStage(root, options = {}) {
   const observer = new ResizeObserver(layout);
   for (const node of [root, ...canvases]) observer.observe(node);
   const unwatch = watchTheme(restyle);
-  const unlisten = listenToKeys(root, act);
+  const unlisten = listenToKeys(root, act, Boolean(options.wholePage));
   listenToPointer(root, frame, parts, {
     select,
     selection: () => selection,

@@ -245,7 +245,7 @@ def crowd(requests: int = 256, num_blocks: int = 4096) -> Trace:
 def hostile() -> Trace:
     """Text that would break a careless page."""
     prompts = ["<script>window.pwned = 1</script>", "</script><img src=x onerror=window.pwned=2>",
-               "\u202eright to left\u202c and \u0000\u0007 bells", "שלום עולם & <b>bold</b> \ud800 \u2028"]  # fmt: skip
+               "\u202eright to left\u202c and \u0000\u0007 bells", "שלום עולם & <b>bold</b> \u2028"]  # fmt: skip
     toy = Toy([(i * 10, 20, 12, 0, text) for i, text in enumerate(prompts)], title="<b>Hostile</b>")
     records = toy.run()
     for record in records:

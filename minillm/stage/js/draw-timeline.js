@@ -7,6 +7,7 @@ import { mix } from "./palette.js";
 import { DEAD, DECODE, LOST, PREFILL, STALLED, WAITING } from "./timeline.js";
 
 const MARKS = 8; // CSS px above the lanes for the marks of stalls and preemptions
+const LABELLED = 11; // CSS px of pitch from which a lane has room for its id
 const NICE = [1, 2, 5];
 
 /** About `most` round tick values in [0, end]; all in ns. */
@@ -158,16 +159,17 @@ export function createTimelineView(canvas, look) {
     const hue = look.hue(lane.id);
     const thick = Math.max(1.5, Math.min(pitch * 0.5, 8 * look.scale));
     const prefill = Math.max(2, Math.min(pitch * 0.84, 12 * look.scale));
-    if (pitch >= 13 * look.scale) {
+    if (pitch >= LABELLED * look.scale) {
       const tall = Math.min(pitch - 1, 17 * look.scale);
       box(ink, 2, middle - tall / 2, 32 * look.scale, tall, 3);
       ink.fillStyle = hue;
       ink.fill();
-      ink.font = font(look, 700, Math.min(14, tall - 0.5));
+      const size = Math.min(14, tall / look.scale + 0.5);
+      ink.font = font(look, 700, size);
       ink.textAlign = "center";
       ink.textBaseline = "alphabetic";
       ink.fillStyle = look.inkOn(hue);
-      ink.fillText(lane.id, 2 + 16 * look.scale, middle + Math.min(14, tall - 0.5) * look.scale * 0.36);
+      ink.fillText(lane.id, 2 + 16 * look.scale, middle + size * look.scale * 0.36);
     } else {
       ink.fillStyle = hue;
       ink.fillRect(2, middle - thick / 2, 32 * look.scale, thick);

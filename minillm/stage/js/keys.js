@@ -1,11 +1,12 @@
-// The keyboard: it works while the stage has the focus or the pointer is over it.
+// The keyboard: it works while the stage has the focus or the pointer is over it, and always on
+// a page of its own.
 
 const KEYS = {
   Home: "start", ArrowLeft: "back", " ": "play", ArrowRight: "step", s: "stall", p: "preemption",
   l: "end", End: "end", Escape: "deselect", 1: "speed", 2: "speed", 3: "speed", 4: "speed",
 };
 
-export function listenToKeys(root, act) {
+export function listenToKeys(root, act, wholePage) {
   let hovered = false;
   const enter = () => { hovered = true; };
   const leave = () => { hovered = false; };
@@ -13,7 +14,7 @@ export function listenToKeys(root, act) {
 
   function press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    if (!hovered && !focused()) return;
+    if (!wholePage && !hovered && !focused()) return;
     const target = event.composedPath()[0];
     if (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
