@@ -30,7 +30,7 @@ test: $(INSTALLED) ## set up what is missing, then lint, types, import contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(PYTEST) -n 2 -m "not full and not gpu" $(PYTEST_ARGS)
 
 test-full: $(INSTALLED) ## the long matrices and soaks that `make test` samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,8 +116,8 @@ def _report(driver: WorkloadDriver, recorder: Recorder, scene: Scene, scheduler:
     console = output()
     console.print()
     console.print(figures(recorder.trace.metrics()))
-    for reason in driver.rejections:
-        console.print(f"refused: {reason}", style="red", markup=False)
+    for reason, count in Counter(driver.rejections).items():
+        console.print(f"refused, {count} times: {reason}", style="red", markup=False)
     if recorder.problem is not None:
         fail(recorder.problem)
     console.print()

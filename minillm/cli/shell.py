@@ -36,7 +36,7 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 def fail(message: str) -> NoReturn:
     """Say what is wrong on stderr and exit with code 2."""
-    notes().print(f"error: {printable(message)}", style="red", markup=False, highlight=False)
+    notes().print(f"error: {printable(message)}", style="red", markup=False, soft_wrap=True)
     raise typer.Exit(2)
 
 
