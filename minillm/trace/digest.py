@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from minillm.events import Added, Admitted, Event, Finished, Preempted, Rejected, Step
 from minillm.trace.file import KEYFRAME_EVERY
-from minillm.trace.fold import State, apply
+from minillm.trace.fold import State, apply, close
 from minillm.trace.records import Closing, Header, Keyframe
 
 
@@ -104,7 +104,7 @@ class Digest:
 
     def close(self, closing: Closing) -> None:
         """Take the closing record: what happened after the last step."""
-        self.state.close(closing)
+        close(self.state, closing)
         self._events(closing.events, closing.time)
 
     def _events(self, events: Iterable[Event], time: int) -> None:
@@ -136,4 +136,5 @@ class Digest:
                     self._by_id[event.id].preemptions += 1
                 case Finished():
                     record = self._by_id[event.id]
-                    record.finish_reason, record.finished_at = event.reason, time
+                    record.finished_at = time
+                    record.finish_reason = event.reason  # last: `completed` promises the times

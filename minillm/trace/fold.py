@@ -9,12 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from minillm.events import (
     ALL_RUNNING,
-    ALL_WAITING,
-    BATCH,
     Added,
     Admitted,
     Alloc,
@@ -26,190 +22,11 @@ from minillm.events import (
     Free,
     Preempted,
     Step,
-    Wait,
-    WaitReason,
 )
-from minillm.trace.records import Closing, Keyframe, SequenceState
+from minillm.trace.records import Closing, SequenceState
+from minillm.trace.state import State, TraceError
 
-_BY_BLOCKS = (WaitReason.NO_KV_BLOCKS, WaitReason.PREEMPTED)
-_BY_TOKENS = (
-    WaitReason.TOKEN_BUDGET,
-    WaitReason.PREFILL_IN_PROGRESS,
-    WaitReason.LOWER_PRIORITY,
-)
-
-
-class TraceError(ValueError):
-    """A trace that cannot be read, written or believed; the message says where and why."""
-
-
-class State:
-    """Everything known after step `index`. Times are engine-clock ns.
-
-    * `sequences`: by id, in order of arrival at the engine, with those that finished in this
-      very step; `waiting` and `running` (admitted, `done` ones too) are its live parts, the
-      latter in the same order.
-    * `owners`: block → the ids that hold it; `cached`: blocks that can be found by content.
-    * `waits`: the waits in force, as recorded.
-    * `batch`: rows of the step just applied, `(id, num_tokens, "decode" | "prefill" | "dead")`,
-      decodes first; a dead row is a slot that a static batch holds for a finished generation.
-    * `load`: `(running, waiting, used blocks)` while that batch ran.
-    """
-
-    def __init__(self, num_blocks: int | None = None) -> None:
-        self.num_blocks = num_blocks
-        self.index = -1
-        self.start = 0
-        self.time = 0
-        self.sequences: dict[str, SequenceState] = {}
-        self.waiting: dict[str, SequenceState] = {}
-        self.running: dict[str, SequenceState] = {}
-        self.owners: dict[int, list[str]] = {}
-        self.cached: set[int] = set()
-        self.waits: tuple[Wait, ...] = ()
-        self.batch: list[tuple[str, int, str]] = []
-        self.load: tuple[int, int, int] = (0, 0, 0)
-        self._who: frozenset[str] = frozenset()  # those with an entry in `waits`
-        self._number: dict[str, int] = {}  # order of arrival at the engine
-        self._count = 0
-        self._left: list[str] = []  # finished in this step: gone in the next
-        self._released: dict[str, int] = {}  # blocks given up after the batch ran
-
-    @property
-    def num_used_blocks(self) -> int:
-        """Blocks with an owner; what is cached but owned by nobody is free."""
-        return len(self.owners)
-
-    def keyframe(self) -> Keyframe:
-        """The state as a record; later steps do not change it."""
-        return Keyframe(
-            keyframe=self.index,
-            time=self.time,
-            sequences=[_copy(s) for s in self.sequences.values()],
-            cached=sorted(self.cached),
-            waits=self.waits,
-        )
-
-    @classmethod
-    def from_keyframe(cls, keyframe: Keyframe, num_blocks: int | None = None) -> State:
-        """The state after step `keyframe.keyframe`; its `batch` is not known."""
-        state = cls(num_blocks)
-        state.index, state.start, state.time = keyframe.keyframe, keyframe.time, keyframe.time
-        for recorded in keyframe.sequences:
-            sequence = _copy(recorded)
-            state._enter(sequence)
-            if sequence.phase == "waiting":
-                state.waiting[sequence.id] = sequence
-            elif sequence.phase == "finished":
-                state._left.append(sequence.id)
-            else:
-                state.running[sequence.id] = sequence
-            for block in sequence.blocks:
-                state.owners.setdefault(block, []).append(sequence.id)
-        state.cached = set(keyframe.cached)
-        state._set_waits(keyframe.waits)
-        return state
-
-    def copy(self) -> State:
-        """An independent state, `batch` and all."""
-        other = State.from_keyframe(self.keyframe(), self.num_blocks)
-        other.start, other.batch, other.load = self.start, list(self.batch), self.load
-        other.owners = {block: list(ids) for block, ids in self.owners.items()}
-        other._released = dict(self._released)
-        return other
-
-    # What the waits mean. Everything below speaks of the moment of the decision: after the
-    # step's `events`, before its `after`.
-
-    def waits_by_sequence(self) -> dict[str, Wait]:
-        """For each sequence that waited in this step, its wait with every group spelled out."""
-        explicit = {wait.who: wait for wait in self.waits}
-        in_batch = {row[0] for row in self.batch}
-        for_running, for_waiting = explicit.get(ALL_RUNNING), explicit.get(ALL_WAITING)
-        expanded: dict[tuple[str, ...], tuple[str, ...]] = {}
-        waits = {}
-        for id, sequence in self.sequences.items():
-            wait = explicit.get(id)
-            if sequence.phase == "waiting":
-                wait = wait or for_waiting
-            elif id in self.running and id not in in_batch:
-                wait = wait or for_running
-            else:
-                continue
-            if wait is None:
-                continue
-            if wait.holders not in expanded:
-                expanded[wait.holders] = self.expand(wait.holders)
-            waits[id] = msgspec.structs.replace(wait, who=id, holders=expanded[wait.holders])
-        return waits
-
-    def expand(self, holders: tuple[str, ...]) -> tuple[str, ...]:
-        """Holder ids with `*running` and `*batch` spelled out, each id once."""
-        ids: dict[str, None] = {}
-        for holder in holders:
-            if holder == BATCH:
-                ids.update((id, None) for id, _, kind in self.batch if kind != "dead")
-            elif holder == ALL_RUNNING:
-                ids.update((id, None) for id, _, kind in self.batch if kind != "dead")
-                ids.update((id, None) for id, s in self.running.items() if s.phase != "done")
-            else:
-                ids[holder] = None
-        return tuple(ids)
-
-    def weigh(self, wait: Wait) -> dict[str, int]:
-        """How much of what is missing each holder holds, in the unit of the reason.
-
-        Blocks for NO_KV_BLOCKS and PREEMPTED; this step's tokens for TOKEN_BUDGET,
-        PREFILL_IN_PROGRESS and LOWER_PRIORITY; one each for the rest, and where no holder
-        holds anything.
-        """
-        holders = self.expand(wait.holders)
-        if wait.reason in _BY_BLOCKS:
-            weights = {id: self.held_blocks(id) for id in holders}
-        elif wait.reason in _BY_TOKENS:
-            tokens = {id: n for id, n, _ in self.batch}
-            weights = {id: tokens.get(id, 0) for id in holders}
-        else:
-            weights = dict.fromkeys(holders, 1)
-        return weights if any(weights.values()) else dict.fromkeys(holders, 1)
-
-    def holder_weights(self, id: str) -> dict[str, int]:
-        """`weigh` for the wait of sequence `id`; empty when it does not wait."""
-        wait = self.waits_by_sequence().get(id)
-        return {} if wait is None else self.weigh(wait)
-
-    def held_blocks(self, id: str) -> int:
-        """Blocks that `id` held when this step was decided."""
-        sequence = self.sequences.get(id)
-        return 0 if sequence is None else len(sequence.blocks) + self._released.get(id, 0)
-
-    # Changing it.
-
-    def _enter(self, sequence: SequenceState) -> None:
-        self.sequences[sequence.id] = sequence
-        self._number[sequence.id] = self._count
-        self._count += 1
-
-    def _set_waits(self, waits: tuple[Wait, ...]) -> None:
-        self.waits = waits
-        self._who = frozenset([wait.who for wait in waits])
-
-    def apply_events(self, events: Iterable[Event], time: int) -> None:
-        """Apply events that happened at `time`; kinds that have no effect here are skipped."""
-        for event in events:
-            change = _CHANGES.get(type(event))
-            if change is not None:
-                change(self, event, time)
-
-    def close(self, closing: Closing) -> None:
-        """Apply what happened after the last step."""
-        if closing.time < self.time:
-            raise TraceError(
-                f"the run is closed at {closing.time} ns, before its last step ended "
-                f"({self.time} ns)"
-            )
-        self.apply_events(closing.events, closing.time)
-        self.time = closing.time
+__all__ = ["State", "TraceError", "apply", "close"]
 
 
 def apply(state: State, step: Step) -> State:
@@ -218,6 +35,17 @@ def apply(state: State, step: Step) -> State:
         _apply(state, step)
     except TraceError as error:
         raise TraceError(f"step {step.index}: {error}") from None
+    return state
+
+
+def close(state: State, closing: Closing) -> State:
+    """Apply what happened after the last step, in place; returns `state`."""
+    if closing.time < state.time:
+        raise TraceError(
+            f"the run is closed at {closing.time} ns, before its last step ended ({state.time} ns)"
+        )
+    _apply_events(state, closing.events, closing.time)
+    state.time = closing.time
     return state
 
 
@@ -230,15 +58,15 @@ def _apply(state: State, step: Step) -> None:
         )
     if step.duration < 0:
         raise TraceError(f"lasts {step.duration} ns; time never runs backwards")
-    for id in state._left:
-        del state._number[id]
+    for id in state.left:
+        del state.number[id]
         if state.sequences.pop(id).blocks:
             raise TraceError(f"sequence {id} left the engine with blocks that it never freed")
-    state._left, state._released = [], {}
+    state.left, state.released = [], {}
     state.index, state.start = step.index, step.start
-    state.apply_events(step.events, step.start)
+    _apply_events(state, step.events, step.start)
     if step.waits is not None:
-        state._set_waits(step.waits)
+        state.set_waits(step.waits)
 
     end = step.start + step.duration
     state.time = end
@@ -248,12 +76,20 @@ def _apply(state: State, step: Step) -> None:
         _known(state, id).text += piece
     for event in step.after:
         if type(event) is Free and event.id in state.sequences:
-            state._released[event.id] = len(state.sequences[event.id].blocks)
-    state.apply_events(step.after, end)
+            state.released[event.id] = len(state.sequences[event.id].blocks)
+    _apply_events(state, step.after, end)
+
+
+def _apply_events(state: State, events: Iterable[Event], time: int) -> None:
+    """Apply events that happened at `time`; kinds that have no effect here are skipped."""
+    for event in events:
+        change = _CHANGES.get(type(event))
+        if change is not None:
+            change(state, event, time)
 
 
 def _run_batch(state: State, step: Step, end: int) -> None:
-    running, tokens, who = state.running, step.tokens, state._who
+    running, tokens, who = state.running, step.tokens, state.waiters
     batch: list[tuple[str, int, str]] = []
     dead: list[tuple[str, int, str]] = []
     stalled = ALL_RUNNING in who
@@ -297,10 +133,6 @@ def _known(state: State, id: str) -> SequenceState:
         raise TraceError(f"speaks of sequence {id!r}, which is not in the engine") from None
 
 
-def _copy(sequence: SequenceState) -> SequenceState:
-    return msgspec.structs.replace(sequence, blocks=list(sequence.blocks))
-
-
 def _added(state: State, event: Added, time: int) -> None:
     if event.id in state.sequences:
         raise TraceError(f"sequence {event.id} is added a second time")
@@ -319,7 +151,7 @@ def _added(state: State, event: Added, time: int) -> None:
         prompt=event.text,
         target=event.prompt_len,
     )
-    state._enter(sequence)
+    state.enter(sequence)
     state.waiting[event.id] = sequence
 
 
@@ -336,7 +168,7 @@ def _admitted(state: State, event: Admitted, time: int) -> None:
     sequence.computed = sequence.cached_tokens = event.cached_tokens
     if sequence.admitted_at is None:
         sequence.admitted_at = time
-    number = state._number
+    number = state.number
     in_order = not state.running or number[next(reversed(state.running))] < number[event.id]
     state.running[event.id] = state.waiting.pop(event.id)
     if not in_order:  # it was overtaken while it waited
@@ -411,7 +243,7 @@ def _finished(state: State, event: Finished, time: int) -> None:
         raise TraceError(f"sequence {event.id} ends by {event.reason!r} without an output token")
     (state.waiting if sequence.phase == "waiting" else state.running).pop(event.id)
     sequence.phase, sequence.finish_reason, sequence.finished_at = "finished", event.reason, time
-    state._left.append(event.id)
+    state.left.append(event.id)
 
 
 _CHANGES = {

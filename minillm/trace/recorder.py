@@ -67,18 +67,10 @@ class Recorder:
             )
         self._next += 1
         self._time = step.start + step.duration
-        if self._file is not None:
-            line = encode(step)
-            self._write(line)
-            apply(self._state, step)
-            if self._next % KEYFRAME_EVERY == 0:
-                self._write(encode(self._state.keyframe()))
-            if self._keep:
-                with self._lock:
-                    if len(self._lines) == step.index:
-                        self._lines.append(line)
         if self._keep:
             self._trace.steps.append(step)
+        if self._file is not None:
+            self._stream(step)
 
     def steps_since(self, n: int) -> list[Step]:
         """Steps n, n + 1, … so far."""
@@ -110,8 +102,24 @@ class Recorder:
             os.close(self._file)
             self._file = None
 
+    def _stream(self, step: Step) -> None:
+        """Write one step, and the keyframe when it is due."""
+        try:
+            apply(self._state, step)
+        except TraceError as error:  # a file with it in could not be read back
+            self._give_up(str(error))
+            return
+        line = encode(step)
+        self._write(line)
+        if self._next % KEYFRAME_EVERY == 0:
+            self._write(encode(self._state.keyframe()))
+        if self._keep:
+            with self._lock:
+                if len(self._lines) == step.index:
+                    self._lines.append(line)
+
     def _write(self, line: bytes) -> None:
-        """Append one line. On failure: cut the file back to its last whole line and give it up."""
+        """Append one line to the file, in one piece where the system takes it so."""
         if self._file is None:
             return
         data = line + b"\n"
@@ -120,16 +128,21 @@ class Recorder:
                 data = data[os.write(self._file, data) :]
             self._good_length += len(line) + 1
         except OSError as error:
-            file, self._file = self._file, None
-            with contextlib.suppress(OSError):
-                os.ftruncate(file, self._good_length)
-            with contextlib.suppress(OSError):
-                os.close(file)
-            self.problem = (
-                f"recording to {self.path} stopped: {error.strerror or error}. "
-                f"The file ends before step {max(0, self._next - 1)}; the engine goes on."
-            )
-            warnings.warn(self.problem, RuntimeWarning, stacklevel=3)
+            self._give_up(error.strerror or str(error))
+
+    def _give_up(self, reason: str) -> None:
+        """Cut the file back to its last whole line and leave it; say so once."""
+        file, self._file = self._file, None
+        assert file is not None
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, self._good_length)
+        with contextlib.suppress(OSError):
+            os.close(file)
+        self.problem = (
+            f"recording to {self.path} stopped: {reason}. "
+            f"The file ends before step {max(0, self._next - 1)}; the engine goes on."
+        )
+        warnings.warn(self.problem, RuntimeWarning, stacklevel=4)
 
 
 def _open(path: str | os.PathLike[str]) -> int:

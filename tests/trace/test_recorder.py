@@ -6,6 +6,7 @@ import os
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from fakes import fake_engine
 from recorded_runs import header_for, record
@@ -106,6 +107,18 @@ def test_a_disk_that_fills_up_leaves_whole_lines(
     assert not trace.truncated
     assert recorder.problem is not None
     assert f"before step {len(trace)};" in recorder.problem
+
+
+def test_a_step_that_contradicts_the_others_ends_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    steps = record().trace.steps
+    recorder = Recorder(record().header, path)
+    recorder.on_step(steps[0])
+    with pytest.warns(RuntimeWarning, match="stopped: step 1: prefill of"):
+        recorder.on_step(msgspec.structs.replace(steps[1], prefills=(("r0", 999),)))
+    recorder.close()
+    assert len(recorder.trace.steps) == 2
+    assert Trace.load(path).steps == steps[:1]
 
 
 def test_an_earlier_trace_is_overwritten_and_anything_else_is_not(tmp_path: Path) -> None:
