@@ -48,16 +48,13 @@ def inter_token_latency(trace: Trace, points: int = LATENCY_POINTS) -> Columns:
 
     Of more than `points` gaps, the longest of each stretch is kept: stalls are what one looks for.
     """
-    gaps = sorted(
-        (time, gap, r.id)
-        for r in trace.requests
-        for time, gap in zip(r.token_times[1:], r.itl, strict=False)
-    )
-    kept = [max(gaps[a:b], key=lambda each: each[1]) for a, b in _chunks(len(gaps), points)]
+    gaps = trace.gaps
+    chunks = _chunks(len(gaps.request), points)
+    kept = [max(range(a, b), key=gaps.gap.__getitem__) for a, b in chunks]
     return {
-        "seconds": [time / 1e9 for time, _, _ in kept],
-        "ms": [gap / 1e6 for _, gap, _ in kept],
-        "request": [id for _, _, id in kept],
+        "seconds": [gaps.end[i] / 1e9 for i in kept],
+        "ms": [gaps.gap[i] / 1e6 for i in kept],
+        "request": [gaps.request[i] for i in kept],
     }
 
 

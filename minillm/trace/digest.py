@@ -64,6 +64,18 @@ class Series:
     used_blocks: array[int] = field(default_factory=lambda: array("q"))
 
 
+@dataclass(slots=True)
+class Gaps:
+    """Inter-token latencies in order of time: one entry per output token but each first one.
+
+    `end`: when the token came, ns; `gap`: since the one before it, ns; `request`: its id.
+    """
+
+    end: array[int] = field(default_factory=lambda: array("q"))
+    gap: array[int] = field(default_factory=lambda: array("q"))
+    request: list[str] = field(default_factory=list)
+
+
 class Digest:
     """What a run amounts to, so far. `keyframes[i]` follows step 256 · (i + 1) − 1."""
 
@@ -71,6 +83,7 @@ class Digest:
         self.state = State(header.num_blocks)
         self.requests: list[RequestRecord] = []
         self.series = Series()
+        self.gaps = Gaps()
         self.keyframes: list[Keyframe] = []
         self.num_preemptions = 0
         self.prefix_queries = 0  # tokens looked up in the prefix cache at admissions
@@ -87,10 +100,7 @@ class Digest:
             record = by_id[id]
             gained = outputs - record.output_len
             if gained and kind != "dead":
-                if not record.output_len:
-                    record.first_token_at = end
-                record.output_len = outputs
-                record.token_times.extend([end] * gained)
+                self._tokens(record, gained, end)
         for id in step.text:
             by_id[id].text = sequences[id].text
         self._events(step.after, end)
@@ -106,6 +116,18 @@ class Digest:
         """Take the closing record: what happened after the last step."""
         close(self.state, closing)
         self._events(closing.events, closing.time)
+
+    def _tokens(self, record: RequestRecord, gained: int, end: int) -> None:
+        times, gaps = record.token_times, self.gaps
+        for _ in range(gained):
+            if times:
+                gaps.end.append(end)
+                gaps.gap.append(end - times[-1])
+                gaps.request.append(record.id)
+            else:
+                record.first_token_at = end
+            times.append(end)
+        record.output_len = len(times)
 
     def _events(self, events: Iterable[Event], time: int) -> None:
         for event in events:

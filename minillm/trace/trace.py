@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from minillm.events import Step
 from minillm.trace import file
-from minillm.trace.digest import Digest, RequestRecord, Series
+from minillm.trace.digest import Digest, Gaps, RequestRecord, Series
 from minillm.trace.file import KEYFRAME_EVERY
 from minillm.trace.fold import State, TraceError, apply
 from minillm.trace.lines import Record, encode
@@ -99,6 +99,11 @@ class Trace:
     def series(self) -> Series:
         """Running, waiting and used blocks, one entry per step."""
         return self._read().series
+
+    @property
+    def gaps(self) -> Gaps:
+        """Every inter-token latency, in order of time."""
+        return self._read().gaps
 
     @property
     def num_preemptions(self) -> int:

@@ -84,6 +84,9 @@ def test_requests_agree_with_the_engine(recorder: Recorder, cut: int) -> None:
         assert request.admitted_at == sequence.admitted_at
         assert request.preemptions == sequence.preemptions
         assert request.text == sequence.text
+        gaps = trace.gaps
+        mine = [g for g, id in zip(gaps.gap, gaps.request, strict=True) if id == request.id]
+        assert mine == request.itl
     # A view that reads on and off sees the same as one that comes at the end.
     growing = Trace(recorder.header, [])
     for n, step in enumerate(trace.steps):
