@@ -6,6 +6,7 @@ import psutil
 import torch
 
 from minillm.execution.loaded_model import LoadedModel
+from minillm.execution.probe import run_probe
 
 CPU_SHARE = 0.25  # of the available RAM
 
@@ -57,8 +58,6 @@ def blocks_that_fit(
 
 def _forward_peak(loaded: LoadedModel, num_tokens: int) -> int:
     """Bytes of activations at the peak of one forward over `num_tokens` tokens."""
-    from minillm.execution.probe import run_probe
-
     torch.cuda.synchronize(loaded.device)
     torch.cuda.reset_peak_memory_stats(loaded.device)
     before = torch.cuda.memory_allocated(loaded.device)

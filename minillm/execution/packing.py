@@ -9,6 +9,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
+from minillm.execution.attention import LayerAttention
 from minillm.execution.batch import Row
 from minillm.execution.kv_tensors import KVTensors
 from minillm.kernels import paged_attention, write_kv
@@ -109,7 +110,10 @@ class PagedAttention:
 
 
 def forward(
-    model: torch.nn.Module, batch: PackedBatch, kv: KVTensors, logit_rows: torch.Tensor
+    model: torch.nn.Module,
+    batch: PackedBatch,
+    attention: LayerAttention,
+    logit_rows: torch.Tensor,
 ) -> torch.Tensor:
     """One forward of a transformers model over `batch`; logits of `logit_rows`, [S, vocab]."""
     return model(
@@ -117,5 +121,5 @@ def forward(
         position_ids=batch.position_ids,
         use_cache=False,
         logits_to_keep=logit_rows,
-        minillm_batch=PagedAttention(batch, kv),
+        minillm_batch=attention,
     ).logits[0]

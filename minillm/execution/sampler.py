@@ -16,6 +16,8 @@ from minillm.execution.batch import Sampled
 from minillm.execution.randomness import uniform
 from minillm.request import Logprob, Request, SamplingParams
 
+TOP_P_HEAD = 1024  # tokens that usually hold top_p; sorting the whole vocabulary is slow
+
 
 def is_plain(params: SamplingParams) -> bool:
     """Greedy, and nothing but the logits decides."""
@@ -130,12 +132,18 @@ def _top_k(probs: torch.Tensor, ks: list[int]) -> torch.Tensor:
 
 
 def _top_p(probs: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Keep the fewest most likely tokens whose probabilities (renormalised) reach top_p."""
-    ordered, order = probs.sort(dim=-1, descending=True, stable=True)
-    before = ordered.cumsum(-1) - ordered
-    kept = before < top_p * ordered.sum(-1, keepdim=True)
+    """Keep the fewest most likely tokens whose probabilities (renormalised) reach top_p, and
+    those equal to the last of them."""
+    target = top_p * probs.sum(-1, keepdim=True)
+    ordered = probs.topk(min(TOP_P_HEAD, probs.shape[-1]), dim=-1).values
+    cumulative = ordered.cumsum(-1)
+    if ((cumulative[:, -1:] < target) & (top_p < 1)).any():
+        ordered = probs.sort(dim=-1, descending=True).values
+        cumulative = ordered.cumsum(-1)
+    kept = cumulative - ordered < target
     kept[:, 0] = True
-    return torch.zeros_like(probs).scatter(-1, order, torch.where(kept, ordered, 0.0))
+    floor = torch.where(kept, ordered, torch.inf).amin(-1, keepdim=True)
+    return torch.where((probs >= floor) | (top_p >= 1), probs, 0.0)
 
 
 def _logprobs(

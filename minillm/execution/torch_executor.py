@@ -10,7 +10,7 @@ from minillm.config import ConfigError, closest
 from minillm.execution.batch import Result, Row, Sampled
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
-from minillm.execution.packing import forward, pack
+from minillm.execution.packing import PagedAttention, forward, pack
 from minillm.execution.sampler import Sampler
 
 ATTENTION_BACKENDS = ("auto", "torch")
@@ -48,7 +48,8 @@ class TorchExecutor:
     def execute(self, rows: Sequence[Row]) -> Result:
         """See `Executor`. K and V go to the rows' blocks, whatever was there before."""
         batch = pack(rows, self.kv.block_size, self.loaded.device)
-        logits = forward(self.loaded.model, batch, self.kv, batch.logit_rows)
+        attention = PagedAttention(batch, self.kv)
+        logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
         sampled: list[Sampled | None] = [None] * len(rows)
         if batch.sampling_rows:
             requests = [rows[i].request for i in batch.sampling_rows]

@@ -10,7 +10,7 @@ import torch
 from minillm.execution.batch import Row
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
-from minillm.execution.packing import forward, pack
+from minillm.execution.packing import PagedAttention, forward, pack
 from minillm.execution.torch_executor import TorchExecutor
 from minillm.request import Request, SamplingParams
 
@@ -69,7 +69,11 @@ def logits_in_steps(
         rows = [Row(requests[i], n, tables[i]) for i, n in chosen]
         batch = pack(rows, block_size, loaded.device)
         every = torch.arange(sum(n for _, n in chosen))
-        pieces = forward(loaded.model, batch, kv, every).float().split([n for _, n in chosen])
+        pieces = (
+            forward(loaded.model, batch, PagedAttention(batch, kv), every)
+            .float()
+            .split([n for _, n in chosen])
+        )
         for (i, n), piece in zip(chosen, pieces, strict=True):
             requests[i].num_computed_tokens += n
             parts[i].append(piece)

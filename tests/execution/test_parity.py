@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -144,6 +145,21 @@ def test_two_engines_share_one_model(loaded):
             run(executor, requests, tables)
     assert [r.output_token_ids for r in one[1]] == alone
     assert [r.output_token_ids for r in two[1]] == alone
+
+
+def test_threads_share_one_model(loaded):
+    """As sessions of the app do: each with an engine and a thread of its own."""
+    model = loaded("gemma2")
+
+    def outputs(seed: int) -> list[list[int]]:
+        requests = [request(i, p, max_tokens=8) for i, p in enumerate(prompts(seed))]
+        tables, num_blocks = scattered_tables(requests, 8)
+        executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8, max_model_len=512)
+        return run(executor, requests, tables)
+
+    alone = [outputs(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(outputs, range(4))) == alone
 
 
 def test_recompute_after_preemption_changes_nothing(loaded):

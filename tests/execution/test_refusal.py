@@ -138,3 +138,12 @@ def test_the_self_check_sees_sequences_that_leak_into_each_other(
     monkeypatch.setattr(LlamaMLP, "forward", leaking)
     with pytest.raises(ModelError, match="differ from eager attention"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt_oss"])
+def test_rounding_in_a_deep_half_precision_model_is_no_reason(family: str, tmp_path: Path):
+    """Twenty-four random layers of experts turn one rounding into a fifth of the logits."""
+    changes: dict[str, Any] = {"num_hidden_layers": 24}
+    if family == "gpt_oss":
+        changes["layer_types"] = ["sliding_attention", "full_attention"] * 12
+    load_model(str(tiny_model_folder(family, tmp_path, **changes)), dtype="bfloat16")

@@ -90,6 +90,12 @@ def test_filters_together_are_min_p_then_top_k_then_top_p():
     )
 
 
+def test_top_p_that_needs_more_than_the_head(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("minillm.execution.sampler.TOP_P_HEAD", 4)
+    warped = TopPLogitsWarper(0.9)(torch.tensor([[0]]), LOGITS[None].clone())  # type: ignore[arg-type]
+    assert_same_distribution(draw(LOGITS, top_p=0.9), torch.softmax(warped, -1)[0])
+
+
 def test_top_k_beyond_the_vocabulary_keeps_all():
     assert_same_distribution(draw(LOGITS, top_k=10_000), torch.softmax(LOGITS, -1))
 
