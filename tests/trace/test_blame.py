@@ -62,7 +62,7 @@ def test_the_culprits_add_up_to_the_latency(recorder: Recorder) -> None:
 
 
 @settings(max_examples=30)
-@given(st.sampled_from(sorted(set(SYSTEMS) - {"static"})), st.integers(0, 999))
+@given(st.sampled_from(sorted(SYSTEMS)), st.integers(0, 999))
 def test_also_with_aborts(scheduler: str, seed: int) -> None:
     _exact(record(scheduler, seed=seed, abort=0.2).trace)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,8 +120,18 @@ def test_repr_tells_what_it_is(long_trace: Trace) -> None:
     assert repr(long_trace).startswith(f"<Trace vllm: {len(long_trace)} steps, 150 requests, ")
 
 
-def test_same_run_same_bytes() -> None:
-    assert list(record(seed=4).trace.lines()) == list(record(seed=4).trace.lines())
+def test_same_run_same_bytes_in_any_process(tmp_path: Path) -> None:
+    here = record("vllm", seed=4, requests=40, num_blocks=14).trace
+    code = (
+        "import sys; from recorded_runs import record;"
+        ' record("vllm", seed=4, requests=40, num_blocks=14).trace.save(sys.argv[1])'
+    )
+    for hash_seed in ("1", "2"):
+        path = tmp_path / f"{hash_seed}.jsonl"
+        folders = os.pathsep.join(folder for folder in sys.path if folder)
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": folders}
+        subprocess.run([sys.executable, "-c", code, str(path)], env=environment, check=True)
+        assert path.read_text(encoding="utf-8").splitlines() == list(here.lines())
 
 
 def test_a_page_holds_every_record(tmp_path: Path) -> None:
