@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -29,12 +30,16 @@ def app(
     command = [
         *(sys.executable, "-m", "streamlit", "run", str(page)),
         *("--server.address", host, "--server.port", str(port)),
+        *("--server.headless", "false" if browser and _has_display() else "true"),
         *("--server.showEmailPrompt", "false", "--browser.gatherUsageStats", "false"),
     ]
-    if not browser:
-        command += ["--server.headless", "true"]
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches Streamlit too, and ends it
         raise typer.Exit(subprocess.call(command))
+
+
+def _has_display() -> bool:
+    """Whether a browser could open a window; elsewhere Streamlit prints the address."""
+    return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 def app_page() -> Path | None:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from minillm.cli.shell import printable
 from minillm.events import Step, Wait
-from minillm.trace.fold import State
+from minillm.trace import State
 from minillm.trace.narrate import sentence
 from minillm.trace.records import Header
 

@@ -11,8 +11,7 @@ from rich.live import Live
 
 from minillm.cli.frame import frame
 from minillm.cli.shell import busy, fail, notes, output
-from minillm.trace.fold import State, apply
-from minillm.trace.trace import Trace
+from minillm.trace import State, Trace, apply
 
 _SHORTEST_PAUSE = 0.02  # seconds: a terminal shows no more frames than that
 

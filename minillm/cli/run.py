@@ -120,6 +120,8 @@ def _report(driver: WorkloadDriver, recorder: Recorder, scene: Scene, scheduler:
         console.print(f"refused, {count} times: {reason}", style="red", markup=False)
     if recorder.problem is not None:
         fail(recorder.problem)
+    if not recorder.trace.steps:
+        fail("no request could be served")
     console.print()
     if recorder.path is not None:
         console.print(f"Recorded: minillm replay {recorder.path}", markup=False)

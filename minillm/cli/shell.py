@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from minillm.config import ConfigError
 from minillm.request import RequestRejected
-from minillm.trace.fold import TraceError
+from minillm.trace import TraceError
 
 
 class Shell(TyperGroup):

@@ -1,0 +1,76 @@
+"""The doctor looks at everything and never dies of what it finds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import minillm.pocket
+from minillm import doctor
+from minillm.cli import cli
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, doctor.Finding]:
+    return {finding.what: finding for finding in doctor.examine()}
+
+
+def test_everything_is_looked_at(findings: dict[str, doctor.Finding]) -> None:
+    machine = {"Python", "torch", "CPU threads", "GPU", "Triton", "memory", "browser"}
+    model = {"pocket model", "its KV pool"}
+    assert findings.keys() == machine | model | doctor._PACKAGES.keys()
+
+
+def test_a_sound_machine_has_no_problem(findings: dict[str, doctor.Finding]) -> None:
+    assert [f for f in findings.values() if f.status == "problem"] == []
+    assert "serves in float" in findings["pocket model"].found
+
+
+def test_whatever_is_limited_says_what_to_do(findings: dict[str, doctor.Finding]) -> None:
+    for finding in findings.values():
+        assert finding.found
+        assert finding.status == "ok" or finding.advice, finding
+
+
+def test_missing_weights_are_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(minillm.pocket, "pocket_path", lambda: tmp_path)
+    (finding,) = doctor._model()
+    assert finding.status == "problem"
+    assert str(tmp_path) in finding.found
+
+
+def test_torch_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (finding,) = doctor._torch()
+    assert finding.status == "problem"
+    assert list(doctor._devices()) == []
+
+
+def test_a_missing_package_says_what_it_is_for() -> None:
+    assert doctor._package("no-such-package", "the app").advice == "needed for the app"
+    assert doctor._package("no-such-package", "").status == "problem"
+
+
+def test_the_browser_is_the_one_on_the_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    browser = tmp_path / "chromium"
+    browser.write_text("#!/bin/sh\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert doctor.find_browser() == str(browser)
+    browser.unlink()
+    monkeypatch.setattr(doctor, "_MAC_BROWSERS", ())
+    assert doctor.find_browser() is None
+    assert doctor._browser().status == "note"
+
+
+def test_the_command_exits_with_1_on_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = doctor.Finding("problem", "torch", "does not load", "install it anew")
+    monkeypatch.setattr(doctor, "examine", lambda: [bad])
+    result = CliRunner().invoke(cli, ["doctor"])
+    assert result.exit_code == 1
+    assert "install it anew" in result.stdout
