@@ -9,6 +9,7 @@ import streamlit as st
 
 from backstage.choice import PACES
 from backstage.session import OWN_PROMPT_TOKENS, Session
+from backstage.words import inert, question
 from minillm.live import FULL_SPEED
 from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES
@@ -23,36 +24,49 @@ def draw(session: Session) -> None:
             format_func=lambda name: SCENES[name].title,
             on_change=session.scene_changed,
             label_visibility="collapsed",
-            width=240,
+            width=260,
         )
         st.selectbox(
             "Scheduler",
             list(SYSTEMS),
             key="scheduler",
-            on_change=session.show_recording,
+            on_change=session.scheduler_changed,
             label_visibility="collapsed",
             width=120,
         )
         _run_buttons(session)
         st.space("stretch")
         with st.popover("Settings"):
-            _settings()
+            _settings(session)
         with st.popover("Your prompt", disabled=session.shown.run is None):
             _prompt(session)
         with st.popover("Recording"):
             _recording(session)
-    with st.container(key="notes"):
-        if session.wants_run:
-            with st.spinner(f"Loading {session.choice.model} and building the engine…"):
+    if session.wants_run:
+        with st.container(key="question"):
+            words = f"Loading {inert(session.choice.model)} and building the engine…"
+            with st.spinner(words):
                 session.run_live()
-            st.rerun()
-        for problem in session.problems:
-            st.error(problem)
-        if session.shown.run is not None and session.shown.run.problem:
-            st.error(f"The engine stopped. {session.shown.run.problem}")
-    with st.container(key="question"):
-        st.markdown(session.choice.the_scene.question)
+        st.rerun()
+    _question(session)
+    with st.container(key="notes"):
+        for note in session.notes():
+            st.error(inert(note))
     session.write_link()
+
+
+def _question(session: Session) -> None:
+    """What the scene asks; beside it what to look for, and what the scheduler does."""
+    scene, name = session.choice.the_scene, session.choice.scheduler
+    with st.container(
+        key="question", horizontal=True, wrap=False, vertical_alignment="center", gap="medium"
+    ):
+        st.markdown(question(session.shown.trace.header, session.choice), width="stretch")
+        with st.popover("What to look for", type="tertiary"):
+            st.markdown(scene.look_for)
+        with st.popover(f"About {name}", type="tertiary", key="about"):
+            st.markdown(f"**{name}** · {SYSTEMS[name].source}")
+            st.markdown(SYSTEMS[name].about)
 
 
 def _run_buttons(session: Session) -> None:
@@ -77,8 +91,9 @@ def _run_buttons(session: Session) -> None:
         )
 
 
-def _settings() -> None:
-    st.caption("They take effect with the next run.")
+def _settings(session: Session) -> None:
+    st.caption("For the next run. Empty: as the scene has it.")
+    given = session.choice.the_scene.settings_for(session.choice.scheduler)
     left, right = st.columns(2)
     for column, (name, label) in zip(
         (left, right, left, right),
@@ -90,12 +105,13 @@ def _settings() -> None:
         ),
         strict=True,
     ):
-        column.number_input(label, step=1, key=name, placeholder="as the scene")
+        column.number_input(label, step=1, key=name, placeholder=_given(given.get(name)))
     left.selectbox(
         "Prefix caching",
-        [None, True, False],
+        [True, False],
         key="enable_prefix_caching",
-        format_func={None: "as the scene", True: "on", False: "off"}.__getitem__,
+        format_func=_given,
+        placeholder=_given(given.get("enable_prefix_caching", True)),
     )
     right.number_input("Seed", min_value=0, step=1, key="seed")
     left.selectbox(
@@ -107,6 +123,15 @@ def _settings() -> None:
     right.text_input("Model", key="model", help="pocket, a local folder, or a hub id")
 
 
+def _given(value: int | bool | None) -> str:
+    """A setting in words."""
+    if value is None:
+        return "chosen by the engine"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:,}"
+
+
 def _prompt(session: Session) -> None:
     with st.form("own", border=False):
         st.text_area("Your prompt joins the queue", key="own_prompt", height=90)
@@ -116,7 +141,7 @@ def _prompt(session: Session) -> None:
         st.form_submit_button("Send", on_click=session.send)
     if session.prompt_note:
         accepted, words = session.prompt_note
-        (st.caption if accepted else st.error)(words)
+        (st.caption if accepted else st.error)(inert(words))
 
 
 def _recording(session: Session) -> None:

@@ -46,11 +46,6 @@ class Choice:
         settings.update({name: value for name, value in chosen.items() if value is not None})
         return {**settings, "seed": self.seed}
 
-    @property
-    def as_the_scene_has_it(self) -> bool:
-        """Nothing but scene and scheduler was chosen: what a bundled recording can show."""
-        return self == Choice(scene=self.scene, scheduler=self.scheduler, pace=self.pace)
-
 
 def in_scene(name: str) -> Choice:
     """The choice that a scene starts with."""

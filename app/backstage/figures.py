@@ -1,4 +1,4 @@
-"""Below the stage: what to look for, and the charts."""
+"""Below the stage: the figures of the run, and the charts."""
 
 from __future__ import annotations
 
@@ -8,25 +8,15 @@ import streamlit as st
 
 from backstage.session import Session
 from backstage.shared import CHARTS, warm_up
-from minillm.scheduling.systems import SYSTEMS
+from backstage.words import summary
 
-TICK = 0.5  # seconds
+TICK = 1.0  # seconds; two charts cost Python a tenth of that
 
 
 def draw(session: Session) -> None:
     with st.container(key="below"):
-        notes, charts = st.columns([1, 2], gap="large")
-        with notes:
-            _notes(session)
-        with charts:
-            waiting = session.shown.grows or not _ready()
-            st.fragment(run_every=TICK if waiting else None)(_charts)(session, waiting)
-
-
-def _notes(session: Session) -> None:
-    scene, system = session.choice.the_scene, SYSTEMS[session.choice.scheduler]
-    st.markdown(f"**What to look for.** {scene.look_for}")
-    st.markdown(f"**{session.choice.scheduler}** ({system.source}). {system.about}")
+        waiting = session.shown.grows or not _ready()
+        st.fragment(run_every=TICK if waiting else None)(_charts)(session, waiting)
 
 
 def _charts(session: Session, waiting: bool) -> None:
@@ -37,13 +27,17 @@ def _charts(session: Session, waiting: bool) -> None:
         st.session_state.mounted = True
         st.caption("The charts come in a moment.")
         return
-    from minillm.charts.charts import latency, load_over_time
-
     trace = session.shown.trace
-    load, times = st.columns(2)
-    load.altair_chart(load_over_time(trace), key="load_over_time")
-    times.altair_chart(latency(trace), key="latency")
-    if waiting != (session.shown.grows or not _ready()):
+    if any(request.itl for request in trace.requests):
+        from minillm.charts.charts import latency, load_over_time
+
+        st.markdown(summary(trace))
+        load, times = st.columns(2, gap="large")
+        load.altair_chart(load_over_time(trace), key="load_over_time")
+        times.altair_chart(latency(trace), key="latency")
+    else:
+        st.caption("The charts begin with the second token.")
+    if waiting != session.shown.grows:
         st.rerun()
 
 

@@ -18,6 +18,7 @@ from minillm.request import SamplingParams
 from minillm.trace.fold import TraceError
 
 OWN_PROMPT_TOKENS = 60
+MOST_REJECTIONS = 3  # told at once
 _CHOSEN = tuple(field.name for field in fields(Choice))
 
 
@@ -61,13 +62,14 @@ class Session:
     # ---- what the buttons do (callbacks) -------------------------------------------------------
 
     def scene_changed(self) -> None:
-        choice = in_scene(st.session_state.scene)
-        st.session_state.scheduler = choice.scheduler
-        self.problems = []
-        self.show_recording()
+        """Another scene: its scheduler, its recording. A live run of the scene before ends."""
+        st.session_state.scheduler = in_scene(st.session_state.scene).scheduler
+        self.problems, self.prompt_note = [], None
+        desk().reset()
+        self.shown = self._recording_of(self.choice)
 
-    def show_recording(self) -> None:
-        """Show the recording of what is chosen, unless a live run is on the stage."""
+    def scheduler_changed(self) -> None:
+        """A live run stays on the stage until the next begins."""
         if self.shown.run is None:
             self.shown = self._recording_of(self.choice)
 
@@ -127,6 +129,17 @@ class Session:
         self.shown = shown
 
     # ---- in the run of the script --------------------------------------------------------------
+
+    def notes(self) -> list[str]:
+        """What went wrong or needs to be known, for the place above the stage."""
+        run = self.shown.run
+        if run is None:
+            return self.problems
+        stopped = [f"The engine stopped. {run.problem}"] if run.problem else []
+        if not run.alive and not run.problem:
+            stopped = ["The connection was lost, and the engine stopped. Press Run again."]
+        rejected = [f"Rejected: {message}" for message in run.rejections[:MOST_REJECTIONS]]
+        return [*self.problems, *stopped, *rejected]
 
     def run_live(self) -> None:
         """Start the live run that was asked for; on failure say why and keep what is shown."""

@@ -43,7 +43,9 @@ def viewport_height() -> int:
 
 @cache
 def _component() -> Callable[..., Any]:
-    return st.components.v2.component("minillm_viewport", js=_SCRIPT)
+    from streamlit.components.v2 import component
+
+    return component("minillm_viewport", js=_SCRIPT)
 
 
 def _nothing() -> None:

@@ -36,10 +36,8 @@ class Weights:
 
 
 def _load(name: str) -> LoadedModel:
-    import torch
-
     from minillm.execution.loader import load_model
+    from minillm.threads import set_threads
 
-    # Sessions run beside each other and beside the page: one thread each.
-    torch.set_num_threads(1)
+    set_threads()
     return load_model(name)
