@@ -1,5 +1,7 @@
-"""The charts. Each has a constant spec and a constant data name, so that a page that redraws it
-changes data only and keeps the element: nothing in it may depend on what the trace says."""
+"""The charts. Each has a constant spec that names its data sets, and carries them at the top, so
+that a page that redraws it changes data only and keeps the element. (Streamlit compares specs:
+data frames would be named by their content there, and each new step would embed the chart anew.)
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ import altair as alt
 from minillm.charts import series
 from minillm.trace import Trace
 
-# Okabe and Ito's colours, told apart with any colour vision; dashes repeat the difference.
+# Okabe and Ito's colours, told apart with any colour vision; dashes and shapes repeat the
+# difference.
 _RUNNING, _WAITING, _KV = "#0072b2", "#d55e00", "#009e73"
 _TTFT, _ITL = "#0072b2", "#d55e00"
 HEIGHT = 130  # px
@@ -18,17 +21,17 @@ HEIGHT = 130  # px
 
 def load_over_time(trace: Trace) -> alt.VConcatChart:
     """Running and waiting requests above, KV blocks held (%) below, over engine seconds."""
-    columns = series.load_over_time(trace)
-    records = series.rows(columns)
+    records = series.rows(series.load_over_time(trace))
     requests = [
         {"seconds": row["seconds"], "state": state, "requests": row[state]}
         for row in records
         for state in ("running", "waiting")
     ]
+    kv = [{"seconds": row["seconds"], "kv": row["kv"]} for row in records]
     states = alt.Scale(domain=["running", "waiting"], range=[_RUNNING, _WAITING])
     dashes = alt.Scale(domain=["running", "waiting"], range=[[1, 0], [5, 3]])
     above = (
-        alt.Chart(_data("load-requests", requests), title="Requests", height=HEIGHT)
+        alt.Chart(alt.NamedData("load-requests"), title="Requests", height=HEIGHT)
         .mark_line(interpolate="step-before")
         .encode(
             x=_seconds(),
@@ -38,9 +41,8 @@ def load_over_time(trace: Trace) -> alt.VConcatChart:
             tooltip=["state:N", "requests:Q", alt.Tooltip("seconds:Q", format=".3f")],
         )
     )
-    kv = [{"seconds": row["seconds"], "kv": row["kv"]} for row in records]
     below = (
-        alt.Chart(_data("load-kv", kv), title="KV blocks held, %", height=HEIGHT)
+        alt.Chart(alt.NamedData("load-kv"), title="KV blocks held, %", height=HEIGHT)
         .mark_area(interpolate="step-before", color=_KV, opacity=0.5, line={"color": _KV})
         .encode(
             x=_seconds(),
@@ -48,37 +50,23 @@ def load_over_time(trace: Trace) -> alt.VConcatChart:
             tooltip=[alt.Tooltip("kv:Q", format=".1f"), alt.Tooltip("seconds:Q", format=".3f")],
         )
     )
-    return alt.vconcat(above, below).properties(name="load_over_time").resolve_scale(x="shared")
+    return _stacked("load_over_time", above, below, {"load-requests": requests, "load-kv": kv})
 
 
 def latency(trace: Trace) -> alt.VConcatChart:
     """TTFT per request at its arrival above, inter-token latencies below; ms, log scale."""
-    return (
-        alt.vconcat(
-            _points(
-                "latency-ttft",
-                "Time to first token, ms",
-                series.time_to_first_token(trace),
-                _TTFT,
-                "circle",
-            ),
-            _points(
-                "latency-itl",
-                "Inter-token latency, ms",
-                series.inter_token_latency(trace),
-                _ITL,
-                "cross",
-            ),
-        )
-        .properties(name="latency")
-        .resolve_scale(x="shared")
+    ttft, itl = series.time_to_first_token(trace), series.inter_token_latency(trace)
+    return _stacked(
+        "latency",
+        _points("latency-ttft", "Time to first token, ms", _TTFT, "circle"),
+        _points("latency-itl", "Inter-token latency, ms", _ITL, "cross"),
+        {"latency-ttft": _positive(ttft), "latency-itl": _positive(itl)},
     )
 
 
-def _points(name: str, title: str, columns: series.Columns, color: str, shape: str) -> alt.Chart:
-    positive = [row for row in series.rows(columns) if row["ms"] > 0]
+def _points(data: str, title: str, color: str, shape: str) -> alt.Chart:
     return (
-        alt.Chart(_data(name, positive), title=title, height=HEIGHT)
+        alt.Chart(alt.NamedData(data), title=title, height=HEIGHT)
         .mark_point(color=color, shape=shape, size=28, opacity=0.7)
         .encode(
             x=_seconds(),
@@ -88,8 +76,17 @@ def _points(name: str, title: str, columns: series.Columns, color: str, shape: s
     )
 
 
-def _data(name: str, records: list[dict[str, Any]]) -> alt.InlineData:
-    return alt.InlineData(values=records, name=name)
+def _stacked(
+    name: str, above: alt.Chart, below: alt.Chart, datasets: dict[str, list[dict[str, Any]]]
+) -> alt.VConcatChart:
+    """Two views over one time axis."""
+    both = alt.vconcat(above, below, datasets=datasets)
+    return both.properties(name=name).resolve_scale(x="shared")
+
+
+def _positive(columns: series.Columns) -> list[dict[str, Any]]:
+    """Records that a log scale can show."""
+    return [row for row in series.rows(columns) if row["ms"] > 0]
 
 
 def _seconds() -> alt.X:
