@@ -99,7 +99,7 @@ def _read(key: str, text: str) -> Any:
     """The value of one parameter; ValueError says what it may be."""
     if key == "scheduler":
         if text not in SYSTEMS:
-            raise ValueError(f"{closest(text, SYSTEMS).strip()} Known: {', '.join(SYSTEMS)}.")
+            raise ValueError(f"unknown.{closest(text, SYSTEMS)} Known: {', '.join(SYSTEMS)}.")
         return text
     if key == "model":
         if not text.strip():
