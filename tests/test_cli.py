@@ -218,6 +218,22 @@ def test_trace_writes_perfetto(recording: tuple[Path, Result], tmp_path: Path) -
     assert out.read_text().startswith(("{", "["))
 
 
+def test_the_app_is_streamlit_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("streamlit.web.cli.main", started.append)
+    assert shell("app", "--no-browser", "--port", 8600).exit_code == 0
+    ((run, page, *options),) = started
+    assert run == "run"
+    assert Path(page).is_file()
+    assert {"--server.address=localhost", "--server.port=8600"} <= set(options)
+    assert {"--server.headless=true", "--browser.gatherUsageStats=false"} <= set(options)
+
+
+def test_without_its_pages_the_app_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minillm.cli.app.app_page", lambda: None)
+    assert "not installed" in refused(shell("app"))
+
+
 def test_hostile_text_cannot_command_the_terminal() -> None:
     assert printable("a\x1b[2Jb\rc\u202ed\ne\tf") == "a\\x1b[2Jb\\rc\\u202ed\ne\tf"
     assert printable("你好 é") == "你好 é"

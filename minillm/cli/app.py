@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +16,10 @@ from minillm.cli.shell import fail
 
 def app(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on; by default the first free one."),
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Open the app."""
@@ -27,14 +28,17 @@ def app(
         fail("the app's pages are not installed beside minillm; install it anew")
     if find_spec("streamlit") is None:
         fail('the app needs Streamlit: pip install "minillm-lab[app]"')
-    command = [
-        *(sys.executable, "-m", "streamlit", "run", str(page)),
-        *("--server.address", host, "--server.port", str(port)),
-        *("--server.headless", "false" if browser and _has_display() else "true"),
-        *("--server.showEmailPrompt", "false", "--browser.gatherUsageStats", "false"),
-    ]
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C reaches Streamlit too, and ends it
-        raise typer.Exit(subprocess.call(command))
+    options = {
+        "server.address": host,
+        "server.headless": "false" if browser and _has_display() else "true",
+        "server.showEmailPrompt": "false",
+        "browser.gatherUsageStats": "false",
+    }
+    if port is not None:
+        options["server.port"] = str(port)
+    from streamlit.web.cli import main  # in this process, so that signals end it
+
+    main(["run", str(page), *(f"--{name}={value}" for name, value in options.items())])
 
 
 def _has_display() -> bool:
