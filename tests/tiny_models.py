@@ -24,6 +24,22 @@ COMMON: dict[str, Any] = {
 }
 MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 ALTERNATING = ["sliding_attention", "full_attention"]
+ROUTED = {
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
+LATENT = {  # multi-head latent attention: keys and values differ in size
+    **ROUTED,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "num_key_value_heads": 4,
+}
 FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {},
     "mistral": {"sliding_window": 7},
@@ -54,19 +70,22 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "gpt2": {"n_inner": 64},
     "gpt_neox": {"num_key_value_heads": 4},
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
-    "deepseek_v2": {
-        "kv_lora_rank": 16,
-        "q_lora_rank": None,
-        "qk_nope_head_dim": 8,
-        "qk_rope_head_dim": 4,
-        "v_head_dim": 6,
-        "num_key_value_heads": 4,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-        "moe_intermediate_size": 32,
-        "n_group": 1,
-        "topk_group": 1,
-        "first_k_dense_replace": 1,
+    "gpt_bigcode": {"n_inner": 48, "num_key_value_heads": 1},
+    "exaone4": {"sliding_window": 6, "layer_types": ALTERNATING},
+    "glm4_moe": {**ROUTED, "n_shared_experts": 1},
+    "deepseek_v2": {**LATENT, "q_lora_rank": None},
+    "deepseek_v3": {**LATENT, "q_lora_rank": 16, "head_dim": ...},
+    "gemma3n_text": {
+        "num_hidden_layers": 4,
+        "num_kv_shared_layers": 2,
+        "sliding_window": 6,
+        "layer_types": ALTERNATING * 2,
+        "hidden_size_per_layer_input": 4,
+        "vocab_size_per_layer_input": VOCAB,
+        "laurel_rank": 4,
+        "altup_num_inputs": 2,
+        "intermediate_size": 48,
+        "activation_sparsity_pattern": [0.0] * 4,
     },
     "gemma4_text": {
         "num_hidden_layers": 4,

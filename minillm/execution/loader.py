@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from minillm.execution.attention import ATTENTION_NAME
 from minillm.execution.finding import Source, find
-from minillm.execution.loaded_model import LoadedModel, ModelError
+from minillm.execution.loaded_model import LayerShape, LoadedModel, ModelError
 from minillm.execution.probe import run_probe
 from minillm.execution.refusal import (
     refuse_by_config,
@@ -45,24 +45,18 @@ def load_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Load
     weights = weights.to(target).eval().requires_grad_(False)
     weights.set_attn_implementation(ATTENTION_NAME)
     text = weights.config.get_text_config(decoder=True)
-    try:
-        shapes = run_probe(weights, 3, target)
-        loaded = LoadedModel(
-            name=model,
-            model=weights,
-            tokenizer=_tokenizer(source),
-            device=target,
-            dtype=weights.dtype,
-            vocab_size=text.vocab_size,
-            eos_token_ids=_eos_token_ids(weights),
-            max_model_len=_max_model_len(model, text),
-            layer_shapes=shapes,
-        )
-        refuse_by_logits(loaded)
-    except ModelError as error:
-        if str(error).startswith(model):
-            raise
-        raise ModelError(f"{model} cannot be served: {error}.") from error
+    loaded = LoadedModel(
+        name=model,
+        model=weights,
+        tokenizer=_tokenizer(source),
+        device=target,
+        dtype=weights.dtype,
+        vocab_size=text.vocab_size,
+        eos_token_ids=_eos_token_ids(weights),
+        max_model_len=_max_model_len(model, text),
+        layer_shapes=_layer_shapes(model, weights, target),
+    )
+    refuse_by_logits(loaded)
     return loaded
 
 
@@ -101,6 +95,13 @@ def _tokenizer(source: Source) -> Any | None:
     if folder is not None and not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return None
     return source.read(AutoTokenizer)
+
+
+def _layer_shapes(model: str, weights: Any, device: torch.device) -> dict[int, LayerShape]:
+    try:
+        return run_probe(weights, 3, device)
+    except Exception as error:  # whatever foreign model code makes of a packed input
+        raise ModelError(f"{model} cannot be served: {error}") from error
 
 
 def _eos_token_ids(model: Any) -> frozenset[int]:
