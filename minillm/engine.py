@@ -84,6 +84,7 @@ class Engine:
             config.num_blocks, config.block_size, config.enable_prefix_caching, self._log
         )
         self._streams: dict[str, OutputStream] = {}
+        self._used_ids: set[str] = set()  # an id means one request for the whole trace
         self._count = 0
         self._next_step = 0
         self._last_waits: tuple[Wait, ...] = ()
@@ -114,8 +115,9 @@ class Engine:
         sampling = sampling or SamplingParams()
         arrival = self.clock.now if arrival_time is None else arrival_time
         length = len(prompt_token_ids) if prompt_token_ids is not None else num_prompt_tokens or 0
-        if request_id in self._streams or request_id.startswith("*"):
-            raise ValueError(f"request id {request_id!r} is already in use, or begins with '*'.")
+        if request_id in self._used_ids or request_id.startswith("*"):
+            raise ValueError(f"request id {request_id!r} was used before, or begins with '*'.")
+        self._used_ids.add(request_id)
         self._count += 1
         try:
             max_tokens = self.check_fits(length, sampling)

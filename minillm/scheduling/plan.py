@@ -117,7 +117,7 @@ class Plan:
         victim.in_decode = False
         victim.num_preemptions += 1
         self.schedule.preempted.append(victim)
-        holders = () if victim is by else (by.request_id,)
+        holders = (ALL_RUNNING,) if victim is by else (by.request_id,)
         self.wait(victim.request_id, WaitReason.PREEMPTED, holders)
 
     # ---- who waits ---------------------------------------------------------------------------

@@ -175,8 +175,11 @@ def test_ids_are_the_callers_or_counted() -> None:
     assert engine.add_request([1], GREEDY, request_id="mine") == "mine"
     assert engine.add_request([1], GREEDY) == "2"
     for bad in ("mine", "*waiting"):
-        with pytest.raises(ValueError, match="already in use"):
+        with pytest.raises(ValueError, match="was used before"):
             engine.add_request([1], GREEDY, request_id=bad)
+    engine.abort("mine")
+    with pytest.raises(ValueError, match="was used before"):  # or its trace would be two in one
+        engine.add_request([1], GREEDY, request_id="mine")
 
 
 def test_an_arrival_keeps_its_own_time() -> None:
