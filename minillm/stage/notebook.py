@@ -1,24 +1,57 @@
-"""The stage in a notebook, through anywidget (imported when it is shown)."""
+"""The stage in a notebook, through anywidget, which is imported when something is shown."""
 
 from __future__ import annotations
 
+import json
 from functools import cache
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from minillm.stage.bundle import bundle, stylesheet
-from minillm.trace import Trace
+
+if TYPE_CHECKING:
+    from minillm.trace import Trace
 
 
 def show(trace: Trace, *, height: int = 620, **options: Any) -> Any:
-    """A widget that plays `trace`: `height` in CSS px; `options` as for `to_html`.
+    """A widget that plays `trace`. `height` is in CSS px; `options` go to the stage: `start` (the
+    step shown first), `autoplay`, `select`, `present`, `compact`, `theme`.
 
     Raises ModuleNotFoundError, with what to install, where anywidget is missing.
     """
-    return _widget()(trace=_payload(trace), options={"height": height, **options})
+    return _widget()(traces=f"[{_payload(trace)}]", options={"height": height, **options})
+
+
+def compare(a: Trace, b: Trace, *, height: int = 960, **options: Any) -> Any:
+    """A widget that plays two traces, `a` above `b`, by one clock: both show the same moment of
+    engine time, on axes of the same length, and a request selected in one is selected in both."""
+    payload = f"[{_payload(a)},{_payload(b)}]"
+    return _widget()(traces=payload, options={"height": height, "compact": True, **options})
 
 
 def _payload(trace: Trace) -> str:
+    """JSON of one trace: its header and its records."""
     header, *records = trace.lines()
     return f'{{"header":{header},"records":[{",".join(records)}]}}'
+
+
+@cache
+def _widget() -> Any:
+    try:
+        import anywidget
+        import traitlets
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{error.name} is needed to show a trace in a notebook: pip install 'minillm-lab[lessons]'"
+        ) from None
+
+    class StageWidget(anywidget.AnyWidget):
+        _esm = bundle("anywidget")
+        _css = stylesheet()
+        traces = traitlets.Unicode("[]").tag(sync=True)
+        options = traitlets.Dict().tag(sync=True)
+
+        def __repr__(self) -> str:
+            steps = [len(trace["records"]) for trace in json.loads(self.traces)]
+            return f"<stage of {' and '.join(map(str, steps))} records>"
+
+    return StageWidget

@@ -32,6 +32,8 @@ const NARROW = 880; // CSS px of width below which the stage folds
  * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
  * the step where most wait); select: id selected at first; present: type ×1.4; compact: fold to
  * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto";
+ * Two stages by one clock: until: length of the time axis (ns); onFrame({time, selection}): what
+ * was drawn; leader: the stage that moves this one, by follow({time, selection}).
  * wholePage: keys work wherever the pointer is; onControl({action, value}): what the live host is
  * asked to do.
  */
@@ -39,6 +41,7 @@ export function createStage(root, options = {}) {
   const live = options.mode === "live";
   root.classList.add("minillm-stage");
   toggle(root, "ms-present", Boolean(options.present));
+  toggle(root, "ms-led", Boolean(options.leader));
   root.tabIndex = 0;
   root.setAttribute("role", "application");
   root.setAttribute("aria-label", "stage");
@@ -116,6 +119,7 @@ export function createStage(root, options = {}) {
   }
 
   function act(action, value) {
+    if (options.leader) return options.leader.act(action, value);
     if (action === "deselect") select(null);
     else if (recording && recording.length) player.act(action, value);
     else if (live && action !== "back") player.act(action, value);
@@ -123,6 +127,7 @@ export function createStage(root, options = {}) {
   }
 
   function select(id, keep = false) {
+    if (options.leader) return options.leader.select(id, keep);
     selection = id === selection && !keep ? null : id;
     layout();
   }
@@ -207,8 +212,9 @@ export function createStage(root, options = {}) {
     const crossing = parts.blocks.draw(view, { blockSize: header.block_size, selection, now,
       selectedBlocks: new Set(table ? table.blocks.map((entry) => entry[1]) : []), cross: near });
     parts.timeline.draw(recording.timeline, { time: state.time, growing: live && !recording.closing,
-      selection, length: recording.length });
+      until: options.until, selection, length: recording.length });
     drawWords(state, view, header);
+    options.onFrame?.({ time: state.time, selection });
     return crossing;
   }
 
@@ -299,6 +305,23 @@ export function createStage(root, options = {}) {
     };
   }
 
+  function seekTime(time) {
+    if (options.leader) return options.leader.seekTime(time);
+    player.playing = false;
+    player.seek(recording.positionAt(time));
+    invalidate();
+  }
+
+  /** Show the moment and the selection of the leader. */
+  function follow(seen) {
+    player.seek(recording.positionAt(seen.time));
+    if (seen.selection !== selection) {
+      selection = seen.selection;
+      layout();
+    }
+    invalidate();
+  }
+
   restyle();
   const observer = new ResizeObserver(layout);
   for (const node of [root, ...canvases]) observer.observe(node);
@@ -312,15 +335,11 @@ export function createStage(root, options = {}) {
       .filter((s) => s.blocks.includes(block)).map((s) => s.id) : []),
     describeBlock: (block) => describeBlock(drawn.view, block, recording.header.block_size,
       [...drawn.state.sequences.values()].filter((s) => s.blocks.includes(block)).map((s) => s.id)),
-    seekTime(time) {
-      player.playing = false;
-      player.seek(recording.positionAt(time));
-      invalidate();
-    },
+    seekTime,
   });
 
   return {
-    load, append, readout, act,
+    load, append, readout, act, select, seekTime, follow,
     seek(step) {
       if (!recording?.length) return;
       player.seek(step - recording.steps[0].n);

@@ -31,25 +31,41 @@ class Toy:
     ) -> None:
         self.policy, self.budget, self.size, self.slots = policy, budget, block_size, max_num_seqs
         self.words = words
-        self.header: dict[str, Any] = dict(
-            minillm_trace=1, version="0.1.0", model="pocket", scheduler=policy, kv_cache="paged",
-            block_size=block_size, num_blocks=num_blocks, max_num_seqs=max_num_seqs,
-            max_num_batched_tokens=budget, max_model_len=2048, prefix_caching=True, device="cpu",
-            dtype="float32", title=title, question="Who waits for whom?",
-        )  # fmt: skip
+        self.header: dict[str, Any] = {
+            "minillm_trace": 1,
+            "version": "0.1.0",
+            "model": "pocket",
+            "scheduler": policy,
+            "kv_cache": "paged",
+            "block_size": block_size,
+            "num_blocks": num_blocks,
+            "max_num_seqs": max_num_seqs,
+            "max_num_batched_tokens": budget,
+            "max_model_len": 2048,
+            "prefix_caching": True,
+            "device": "cpu",
+            "dtype": "float32",
+            "title": title,
+            "question": "Who waits for whom?",
+        }
         self.coming = sorted(
-            (dict(id=str(i), arrival=int(r[0] * 1e6), prompt=r[1], out=r[2],
-                  prefix=r[3] if len(r) > 3 else 0, text=r[4] if len(r) > 4 else None,
-                  computed=0, outputs=0, blocks=[], phase="waiting", lost=False)
-             for i, r in enumerate(requests)),
-            key=lambda r: r["arrival"],
-        )  # fmt: skip
+            (self.request(str(i), *given) for i, given in enumerate(requests)),
+            key=lambda request: request["arrival"],
+        )
         self.free = list(range(num_blocks))
         self.prefix_blocks: list[int] = []
         self.waiting: list[dict] = []
         self.running: list[dict] = []
         self.now = 0
         self.owners: dict[int, int] = {}
+
+    @staticmethod
+    def request(
+        id: str, at: float, prompt: int, out: int, prefix: int = 0, text: str | None = None
+    ) -> dict[str, Any]:
+        given = {"id": id, "arrival": int(at * 1e6), "prompt": prompt, "out": out}
+        return {**given, "prefix": prefix, "text": text, "computed": 0, "outputs": 0,
+                "blocks": [], "phase": "waiting"}  # fmt: skip
 
     def run(self, most: int = 5000) -> list[dict[str, Any]]:
         records: list[dict[str, Any]] = []
@@ -110,7 +126,16 @@ class Toy:
         if self.policy == "static" and all(r["phase"] == "done" for r in self.running):
             for r in list(self.running):
                 self.leave(r, a)
-        record = dict(n=n, t=start, d=duration, e=e, p=prefills, w=waits, a=a, x=x)
+        record = {
+            "n": n,
+            "t": start,
+            "d": duration,
+            "e": e,
+            "p": prefills,
+            "w": waits,
+            "a": a,
+            "x": x,
+        }
         return {k: v for k, v in record.items() if v or k in ("n", "t", "d", "w")}
 
     def admit_while(self, e: list, waits: list, prefills: list, left: int) -> None:
@@ -237,15 +262,25 @@ def static_batch() -> Trace:
 
 def crowd(requests: int = 256, num_blocks: int = 4096) -> Trace:
     """Many at once, without text, for measuring the drawing."""
-    toy = Toy([(i * 3, 90 + (i * 37) % 300, 60 + (i * 53) % 200) for i in range(requests)],
-              budget=2048, num_blocks=num_blocks, max_num_seqs=requests, title="A crowd", words=False)  # fmt: skip
+    toy = Toy(
+        [(i * 3, 90 + (i * 37) % 300, 60 + (i * 53) % 200) for i in range(requests)],
+        budget=2048,
+        num_blocks=num_blocks,
+        max_num_seqs=requests,
+        title="A crowd",
+        words=False,
+    )
     return toy.header, toy.run()
 
 
 def hostile() -> Trace:
     """Text that would break a careless page."""
-    prompts = ["<script>window.pwned = 1</script>", "</script><img src=x onerror=window.pwned=2>",
-               "\u202eright to left\u202c and \u0000\u0007 bells", "שלום עולם & <b>bold</b> \u2028"]  # fmt: skip
+    prompts = [
+        "<script>window.pwned = 1</script>",
+        "</script><img src=x onerror=window.pwned=2>",
+        "\u202eright to left\u202c and \u0000\u0007 bells",
+        "שלום עולם & <b>bold</b> \u2028",
+    ]
     toy = Toy([(i * 10, 20, 12, 0, text) for i, text in enumerate(prompts)], title="<b>Hostile</b>")
     records = toy.run()
     for record in records:

@@ -65,7 +65,7 @@ export function createTimelineView(canvas, look) {
 
   const xOf = (time) => place.left + (time / place.end) * (place.right - place.left);
 
-  function draw(timeline, { time, growing, selection, length }) {
+  function draw(timeline, { time, growing, until, selection, length }) {
     const resized = fitCanvas(canvas);
     const width = canvas.box.width;
     const height = canvas.box.height;
@@ -74,7 +74,7 @@ export function createTimelineView(canvas, look) {
     const laneRoom = height - axis - MARKS;
     const fit = laneLayout(timeline, laneRoom, time, look.scale);
     place = { left: 44 * look.scale, right: width - 16, top: MARKS, height: laneRoom,
-      end: axisEnd(timeline.end, growing), lanes: fit };
+      end: until ?? axisEnd(timeline.end, growing), lanes: fit };
     lanes = timeline.order.slice(fit.first, fit.first + fit.shown);
     const key = [canvas.width, canvas.height, length, fit.first, fit.pitch, place.end, selection,
       look.name, look.scale].join();

@@ -1,25 +1,52 @@
-// Host: Jupyter, through anywidget. Traits: trace = {header, records} and options.
+// Host: Jupyter, through anywidget. Traits: `traces`, JSON text of one or two {header, records},
+// and `options`. Two are played by one clock: the longer leads, the other shows the same moment.
 
 import { createStage } from "../stage.js";
 
 export const anywidgetHost = {
   render({ model, el }) {
-    const root = document.createElement("div");
-    el.append(root);
-    let stage = null;
+    let stages = [];
     function load() {
-      stage?.destroy();
-      const options = model.get("options");
-      root.style.height = `${options.height}px`;
-      const { header, records } = JSON.parse(model.get("trace"));
-      stage = createStage(root, options);
-      stage.load(header, records);
+      for (const stage of stages) stage.destroy();
+      el.replaceChildren();
+      const { height, ...options } = model.get("options");
+      const traces = JSON.parse(model.get("traces"));
+      const roots = traces.map(() => {
+        const root = document.createElement("div");
+        root.style.height = `${height / traces.length}px`;
+        el.append(root);
+        return root;
+      });
+      stages = traces.length > 1 ? playTogether(roots, traces, options)
+        : traces.map((trace, i) => play(roots[i], trace, options));
     }
     load();
-    model.on("change:trace", load);
+    model.on("change:traces", load);
     return () => {
-      model.off("change:trace", load);
-      stage.destroy();
+      model.off("change:traces", load);
+      for (const stage of stages) stage.destroy();
     };
   },
 };
+
+function play(root, { header, records }, options) {
+  const stage = createStage(root, options);
+  stage.load(header, records);
+  return stage;
+}
+
+function lengthOf({ records }) {
+  return records.reduce((end, record) => Math.max(end, record.t !== undefined ? record.t + record.d : 0), 1);
+}
+
+function playTogether(roots, traces, options) {
+  const lengths = traces.map(lengthOf);
+  const first = lengths[0] >= lengths[1] ? 0 : 1;
+  const until = lengths[first];
+  let follower = null;
+  const leader = createStage(roots[first], { ...options, until, onFrame: (seen) => follower?.follow(seen) });
+  follower = createStage(roots[1 - first], { ...options, until, leader });
+  follower.load(traces[1 - first].header, traces[1 - first].records);
+  leader.load(traces[first].header, traces[first].records);
+  return [leader, follower];
+}
