@@ -40,7 +40,7 @@ def record(loaded: LoadedModel, scene: Scene, scheduler: str) -> Trace:
     return recorder.trace
 
 
-def most_standing(trace: Trace) -> int:
+def standing(trace: Trace) -> int:
     """The most requests that waited or stalled in one step."""
     state, most = State(trace.header.num_blocks), 0
     for step in trace.steps:
@@ -56,7 +56,7 @@ def main() -> None:
         for scheduler in (scene.scheduler, scene.try_next):
             record(loaded, scene, scheduler)  # the first take of a kind warms up
             takes = [record(loaded, scene, scheduler) for _ in range(TAKES)]
-            best = max(takes, key=lambda take: (most_standing(take), -take.duration))
+            best = max(takes, key=lambda take: (standing(take), -take.duration))
             path = Path(here).parent / f"{scene.name}-{scheduler}.jsonl"
             best.save(path)
             print(f"{path.name}: {best}, {path.stat().st_size / 1e3:.0f} kB", flush=True)

@@ -78,12 +78,12 @@ def from_query(query: Mapping[str, str]) -> tuple[Choice, list[str]]:
         if key == "scene":
             continue
         if key not in known:
-            problems.append(f"unknown link parameter {key!r}.{closest(key, known)}")
+            problems.append(f"unknown link parameter {key[:40]!r}.{closest(key, known)}")
             continue
         try:
             choice = replace(choice, **{key: _read(key, text)})
         except ValueError as error:
-            problems.append(f"link parameter {key}={text!r}: {error}")
+            problems.append(f"link parameter {key}={text[:40]!r}: {error}")
     return choice, problems
 
 
@@ -115,6 +115,6 @@ def _read(key: str, text: str) -> Any:
             raise ValueError(f"use one of {', '.join(paces)} (steps per second).")
         return paces[text]
     least = 0 if key == "seed" else 1
-    if not (text.isascii() and text.isdigit()) or int(text) < least or int(text) >= 1 << 31:
-        raise ValueError(f"use a whole number from {least}.")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise ValueError(f"use a whole number from {least} to 999,999,999.")
     return int(text)

@@ -84,12 +84,12 @@ def from_file(path: Path, name: str) -> Shown:
 
 
 def point_of(trace: Trace) -> int | None:
-    """The step at which most requests stand still, the longest of these: where a recording's
-    first frame makes its point. None when nobody ever waits."""
-    state, best, most = State(trace.header.num_blocks), None, (0, 0)
+    """The step in which most is lost to waiting (requests that stand still × its length): where a
+    recording's first frame makes its point. None when nobody ever waits."""
+    state, best, most = State(trace.header.num_blocks), None, 0
     for step in trace.steps:
         apply(state, step)
-        standing = len(state.waits_by_sequence()), step.duration
-        if standing[0] and standing > most:
-            best, most = step.index, standing
+        lost = len(state.waits_by_sequence()) * step.duration
+        if lost > most:
+            best, most = step.index, lost
     return best

@@ -1,0 +1,86 @@
+"""What is on the stage."""
+
+from __future__ import annotations
+
+import pytest
+from backstage import shown as module
+from backstage.choice import Choice
+from backstage.engines import Desk, EngineRoom
+from backstage.shown import from_bundle, from_file, live, point_of
+
+from minillm.recordings import bundled, names
+from minillm.trace.fold import TraceError
+from minillm.workload.scenes import SCENES
+
+
+def test_every_scene_comes_recorded_with_its_problem_and_its_answer() -> None:
+    for scene in SCENES.values():
+        assert f"{scene.name}-{scene.scheduler}" in names()
+        assert f"{scene.name}-{scene.try_next}" in names()
+    with pytest.raises(FileNotFoundError, match="long-prompt-vllm"):
+        bundled("../../etc/passwd")
+    assert sum(bundled(name).stat().st_size for name in names()) < 1_000_000
+
+
+def test_the_first_frame_makes_the_point() -> None:
+    """Six answers stand still behind the long prompt."""
+    shown = from_bundle("long-prompt-vllm")
+    assert shown.start == point_of(shown.trace)
+    assert shown.start is not None
+    state = shown.trace.state_at(shown.start)
+    waits = state.waits_by_sequence()
+    assert len(waits) >= 5
+    tokens = sum(n for _, n, kind in state.batch if kind == "prefill")
+    assert tokens > 1500
+
+
+def test_records_are_the_lines_of_the_file() -> None:
+    shown = from_bundle("memory-vllm")
+    assert shown.header["scene"] == "memory"
+    assert [r["n"] for r in shown.records if "n" in r] == list(range(len(shown.trace)))
+    assert shown.records[-1]["closing"] == "complete"
+    assert not shown.grows
+
+
+def test_a_live_run_is_looked_at_until_nothing_more_comes(pocket, until) -> None:
+    desk = Desk(EngineRoom())
+    run = desk.start(pocket, Choice(pace=0.0, seed=2))
+    shown = live(run)
+    assert shown.grows
+    until(lambda: run.idle)
+    shown.catch_up()
+    assert len(shown.records) == len(run.recorder.trace.steps)
+    for _ in range(module.STILL):
+        assert shown.grows
+        shown.catch_up()
+    assert not shown.grows
+    shown.expect_more()
+    assert shown.grows
+    desk.close()
+
+
+def test_a_step_that_was_asked_for_is_waited_for(pocket, until) -> None:
+    desk = Desk(EngineRoom())
+    run = desk.start(pocket, Choice(pace=2.0))
+    run.pause()
+    shown = live(run)
+    shown.catch_up()
+    shown.expect_more(steps=1)
+    for _ in range(3 * module.STILL):
+        shown._still += 1
+    assert shown.grows
+    before = len(shown.records)
+    run.step()
+    until(lambda: (shown.catch_up(), len(shown.records) > before)[1])
+    desk.close()
+
+
+def test_a_file_of_another_kind_is_refused_with_line_and_reason(tmp_path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(TraceError, match="first line"):
+        from_file(path, "x.jsonl")
+    lines = bundled("long-prompt-vllm").read_text().splitlines()
+    path.write_text("\n".join([*lines[:5], "{broken", *lines[6:]]) + "\n")
+    with pytest.raises(TraceError, match="line 6"):
+        from_file(path, "x.jsonl")
