@@ -106,7 +106,8 @@ class Sampler:
         target = torch.minimum(
             column(draws) * total, torch.nextafter(total, torch.zeros_like(total))
         )
-        return torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+        chosen = torch.searchsorted(cumulative, target, right=True).squeeze(-1)
+        return chosen.clamp(max=logits.shape[-1] - 1)  # NaN logits: any token, but a token
 
 
 class _Column:

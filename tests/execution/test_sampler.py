@@ -237,3 +237,9 @@ def test_all_greedy_is_the_argmax():
     sampled = SAMPLER.sample(logits, [asking(i) for i in range(5)])
     assert [s.token_id for s in sampled] == logits.argmax(-1).tolist()
     assert all(s.logprobs is None for s in sampled)
+
+
+def test_nan_logits_still_give_a_token():
+    requests = [asking(0), asking(1, temperature=1.0), asking(2, temperature=1.0, top_p=0.5)]
+    sampled = SAMPLER.sample(torch.full((3, VOCAB), float("nan")), requests)
+    assert all(0 <= s.token_id < VOCAB for s in sampled)
