@@ -21,7 +21,7 @@ def show(trace: Trace, *, height: int = 620, **options: Any) -> Any:
     return _widget()(traces=f"[{_payload(trace)}]", options={"height": height, **options})
 
 
-def compare(a: Trace, b: Trace, *, height: int = 960, **options: Any) -> Any:
+def compare(a: Trace, b: Trace, *, height: int = 1080, **options: Any) -> Any:
     """A widget that plays two traces, `a` above `b`, by one clock: both show the same moment of
     engine time, on axes of the same length, and a request selected in one is selected in both."""
     payload = f"[{_payload(a)},{_payload(b)}]"
@@ -41,7 +41,8 @@ def _widget() -> Any:
         import traitlets
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error.name} is needed to show a trace in a notebook: pip install 'minillm-lab[lessons]'"
+            f"{error.name} is needed to show a trace in a notebook: "
+            "pip install 'minillm-lab[lessons]'"
         ) from None
 
     class StageWidget(anywidget.AnyWidget):

@@ -144,8 +144,10 @@ export function createStage(root, options = {}) {
     toggle(frame.right, "ms-chosen", selection !== null);
     const lanes = recording ? recording.timeline.order.length : 0;
     const wanted = (live ? 14 : lanes) * 14.4 * look.scale + 66 * look.scale;
-    const most = height * (compact ? 0.36 : 0.335);
-    root.style.setProperty("--timeline", `${Math.round(Math.max(110 * look.scale, Math.min(wanted, most)))}px`);
+    toggle(root, "ms-short", height < 560 * look.scale);
+    // The blocks keep some room in a stage that is low.
+    const most = Math.min(height * (compact ? 0.36 : 0.335), height - 390 * look.scale);
+    root.style.setProperty("--timeline", `${Math.round(Math.max(96 * look.scale, Math.min(wanted, most)))}px`);
     measure(canvases);
     const { scale } = look;
     room = {

@@ -78,9 +78,9 @@ def _acknowledged(state: Any, session: str) -> int:
 
 @cache
 def _component() -> Callable[..., ComponentResult]:
-    import streamlit as st
+    from streamlit.components.v2 import component
 
-    return st.components.v2.component("minillm_stage", css=stylesheet(), js=bundle("streamlit"))
+    return component("minillm_stage", css=stylesheet(), js=bundle("streamlit"))
 
 
 def _nothing() -> None:

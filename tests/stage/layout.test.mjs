@@ -9,13 +9,17 @@ import { tail, visible } from "../../minillm/stage/js/text.js";
 
 test("every block has a cell inside the canvas", () => {
   for (const blocks of [1, 7, 48, 128, 256, 1000, 4096, 16384]) {
-    for (const [width, height] of [[720, 160], [680, 60], [300, 400]]) {
+    for (const [width, height] of [[720, 160], [680, 60], [300, 400], [600, 12]]) {
       const { columns, rows, cellWidth, cellHeight } = gridLayout(blocks, width, height);
       assert.ok(columns * rows >= blocks, `${blocks}`);
       assert.ok(columns * cellWidth <= width + 0.01 && rows * cellHeight <= height + 0.01, `${blocks} in ${width}×${height}`);
-      assert.ok(cellWidth > 0.5 && cellHeight > 0.5);
+      assert.ok(cellWidth > 0 && cellHeight > 0);
     }
   }
+});
+
+test("a canvas without height still has a grid", () => {
+  assert.equal(gridLayout(16, 600, 0).columns, 16);
 });
 
 test("a full batch ends at the budget line; prefills are to scale with one another", () => {

@@ -13,7 +13,8 @@ const NOBODY = 15;
 /** Columns, rows and cell size that fill `width` × `height` with `blocks` cells best. */
 export function gridLayout(blocks, width, height, largest = 34) {
   let best = null;
-  const from = Math.max(1, Math.floor(Math.sqrt((blocks * width) / Math.max(1, height)) * 0.5));
+  const from = Math.min(blocks, Math.max(1,
+    Math.floor(Math.sqrt((blocks * width) / Math.max(1, height)) * 0.5)));
   for (let columns = from; columns <= Math.min(blocks, from * 6 + 8); columns++) {
     const rows = Math.ceil(blocks / columns);
     const cell = Math.min(width / columns, height / rows, largest);

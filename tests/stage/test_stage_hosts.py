@@ -1,0 +1,221 @@
+"""The three hosts: the bundle they share, the page's safety, the protocols of Streamlit and
+anywidget, each driven in Chromium with the host's side played by the test."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic_traces
+
+from minillm.stage import to_html
+from minillm.stage.bundle import BundleError, bundle, join, stylesheet
+from minillm.stage.streamlit_host import _acknowledged
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.mark.parametrize("host", ["page", "streamlit", "anywidget"])
+def test_the_bundle_is_one_module(host: str) -> None:
+    source = bundle(host)
+    assert not re.search(r"^import\b", source, re.MULTILINE)
+    exports = re.findall(r"^export\b.*", source, re.MULTILINE)
+    assert len(exports) == (0 if host == "page" else 1)
+    assert "</script" not in source
+    assert source.count("function createStage(") == 1
+
+
+def test_the_bundle_refuses_what_breaks_its_convention(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = b;\n')
+    (tmp_path / "b.js").write_text('import { a } from "./a.js";\nexport const b = 1;\n')
+    with pytest.raises(BundleError, match="circle"):
+        join(tmp_path / "a.js")
+    (tmp_path / "b.js").write_text("export const b = 1;\nconst a = 2;\n")
+    with pytest.raises(BundleError, match=r"a\.js: a is declared in b\.js"):
+        join(tmp_path / "a.js")
+    (tmp_path / "b.js").write_text("export default 1;\n")
+    with pytest.raises(BundleError, match="cannot join 'export default 1;'"):
+        join(tmp_path / "b.js")
+
+
+def test_no_host_loads_what_it_does_not_need() -> None:
+    code = (
+        "import sys, minillm.stage, minillm.stage.html, minillm.stage.streamlit_host, "
+        "minillm.stage.notebook\n"
+        "print([m for m in ('streamlit', 'anywidget', 'torch', 'numpy', 'altair') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_page_holds_its_trace_as_inert_text() -> None:
+    header, records = synthetic_traces.lines(synthetic_traces.hostile())
+    page = to_html(header, records, start=3)
+    assert page.count("<script") == page.count("</script>") == 2
+    assert "<img" not in page
+    data = re.search(r'id="minillm-trace">(.*?)</script>', page, re.DOTALL)
+    assert data
+    trace = json.loads(data.group(1))
+    assert trace["header"] == json.loads(header)
+    assert trace["records"] == [json.loads(line) for line in records]
+    assert trace["options"] == {"start": 3}
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy
+    assert "default-src &#x27;none&#x27;" in policy.group(1)
+    assert "unsafe" not in policy.group(1)
+
+
+def test_an_acknowledgement_counts_for_its_own_session_only() -> None:
+    assert _acknowledged(None, "a") == 0
+    assert _acknowledged({"ack": None}, "a") == 0
+    assert _acknowledged({"ack": {"session": "a", "next": 41}}, "a") == 41
+    assert _acknowledged({"ack": {"session": "a", "next": 41}}, "b") == 0
+    assert _acknowledged({"ack": {"session": "a", "next": -3}}, "a") == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    complaints: list[str] = []
+    page = browser.new_page()
+    page.set_default_timeout(10_000)
+    page.on("console", lambda m: complaints.append(m.text))
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.set_content(f"<style>{stylesheet()}</style><div id=host style='height:600px'></div>")
+    yield page
+    assert complaints == []
+    page.close()
+
+
+STREAMLIT = """async ([code, header, records]) => {
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const { default: mount } = await import(url);
+    window.sent = [];
+    const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
+    const tell = (kind) => (name, value) => sent.push([kind, name, value]);
+    window.host = (session, first, last, more) => {
+        window.leave = mount({ data: { session, header, first, records: records.slice(first, last),
+            total: records.length, mode: "live", running: true, height: 600, options: {}, ...more },
+            parentElement, setStateValue: tell("state"), setTriggerValue: tell("trigger") });
+        window.root = parentElement.querySelector(".minillm-stage");
+    };
+    window.read = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(
+        () => done(JSON.parse(root.querySelector(".minillm-readout").textContent || "{}")))));
+}"""
+
+
+@pytest.mark.browser
+def test_streamlit_chunks_may_repeat_and_may_be_lost(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    page.evaluate("() => { host('a', 0, 10); window.first = root; }")
+    page.evaluate("() => host('a', 5, 20)")
+    page.evaluate("() => host('a', 30, 40)")  # 20 to 29 were lost
+    page.wait_for_function("() => sent.some(([, name, value]) => name === 'ack')")
+    assert page.evaluate("() => sent.at(-1)") == ["state", "ack", {"session": "a", "next": 20}]
+    page.evaluate("() => host('a', 20, 40)")
+    page.wait_for_function("async () => (await read()).step === 39")
+    assert page.evaluate("() => root === first")
+    assert page.evaluate("read")["length"] == 40
+
+
+@pytest.mark.browser
+def test_streamlit_hands_on_what_is_asked_of_the_engine(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    page.evaluate("() => host('a', 0, 30)")
+    page.wait_for_function("async () => (await read()).step === 29")
+    page.locator("[data-action=play]").click()
+    page.locator("[data-action=step]").click()
+    page.locator("[data-action=speed]").nth(3).click()
+    asked = page.evaluate("() => sent.filter(([kind]) => kind === 'trigger').map((s) => s[2])")
+    assert [control["action"] for control in asked] == ["pause", "step", "speed"]
+    assert asked[2]["value"] is None
+    page.evaluate("() => host('a', 30, 31, { running: false })")
+    page.wait_for_function("async () => (await read()).step === 30")
+    assert not page.evaluate("read")["playing"]
+
+    page.locator("[data-action=back]").click()  # into the past: the cursor moves, not the engine
+    page.locator("[data-action=step]").click()
+    page.locator("[data-action=back]").click()
+    page.evaluate("() => host('a', 31, 33, { running: false })")
+    past = page.evaluate("read")
+    assert (past["step"], past["following"]) == (29, False)
+    assert page.locator(".ms-past").inner_text() == "in the past, 3 behind"
+    page.locator("[data-action=end]").click()
+    assert page.evaluate("read")["following"]
+    assert page.evaluate("() => sent.filter(([kind]) => kind === 'trigger').length") == 3
+
+
+@pytest.mark.browser
+def test_streamlit_starts_over_with_a_new_session_and_leaves_nothing(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    page.evaluate("() => host('a', 0, 30)")
+    page.evaluate("() => host('b', 0, 4)")
+    page.wait_for_function("async () => (await read()).length === 4")
+    page.evaluate("() => leave()")
+    assert page.evaluate("() => document.getElementById('host').shadowRoot.childNodes.length") == 0
+
+
+ANYWIDGET = """async ([code, traces, options]) => {
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const { default: widget } = await import(url);
+    const traits = { traces: JSON.stringify(traces), options };
+    const model = { get: (name) => traits[name], on() {}, off() {} };
+    window.leave = widget.render({ model, el: document.getElementById("host") });
+    window.readouts = () => new Promise((done) => requestAnimationFrame(() =>
+        requestAnimationFrame(() => requestAnimationFrame(() => done([
+            ...document.querySelectorAll(".minillm-readout")].map((n) => JSON.parse(n.textContent))
+        )))));
+}"""
+
+
+def _as_traces(*traces: Any) -> list[dict[str, Any]]:
+    return [{"header": header, "records": records} for header, records in traces]
+
+
+@pytest.mark.browser
+def test_a_notebook_shows_one_trace(page: Any) -> None:
+    traces = _as_traces(synthetic_traces.one_long())
+    page.evaluate(ANYWIDGET, [bundle("anywidget"), traces, {"height": 620, "start": 7}])
+    (seen,) = page.evaluate("readouts")
+    assert seen["step"] == 7
+    page.evaluate("() => leave()")
+    assert page.locator(".ms-header").count() == 0
+
+
+@pytest.mark.browser
+def test_two_traces_are_compared_by_one_clock(page: Any) -> None:
+    traces = _as_traces(synthetic_traces.one_long(), synthetic_traces.static_batch())
+    options = {"height": 1080, "start": 40, "compact": True}
+    page.evaluate(ANYWIDGET, [bundle("anywidget"), traces, options])
+    above, below = page.evaluate("readouts")
+    assert below["step"] == 40  # the longer leads
+    assert 0 < below["time"] - above["time"] < 60e6
+    page.locator(".ms-slots [data-request='2']").first.click()
+    assert [seen["selection"] for seen in page.evaluate("readouts")] == ["2", "2"]
+    page.locator("[data-action=start]").last.click()
+    above, below = page.evaluate("readouts")
+    assert (above["step"], below["step"]) == (0, 0)
