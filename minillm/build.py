@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from minillm.clock import WallClock
@@ -54,7 +55,7 @@ def build_engine(
         seed=resolved.seed,
         attention_backend=attention_backend,
     )
-    return Engine(
+    engine = Engine(
         executor,
         policy,
         resolved,
@@ -62,6 +63,8 @@ def build_engine(
         tokenizer=loaded.tokenizer,
         eos_token_ids=sorted(loaded.eos_token_ids),
     )
+    engine.hooks.on_demand("attention", partial(setattr, executor, "on_attention"))
+    return engine
 
 
 def header_of(engine: Engine, loaded: LoadedModel, scene: SceneLabel | None = None) -> Header:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -15,6 +16,7 @@ EVENTS = (
     "blocks_freed",  # (events.Free)
     "preempted",  # (events.Preempted)
     "token",  # (Request, Sampled), once per sampled token
+    "attention",  # (AttentionRead), once per layer and step of a real model
     "finished",  # (RequestOutput)
     "step",  # (Step), after it is complete
 )
@@ -28,6 +30,7 @@ class Hooks:
 
     def __init__(self) -> None:
         self._functions: dict[str, list[Callable[..., Any]]] = {name: [] for name in EVENTS}
+        self._sources: dict[str, Callable[[Callable[..., None] | None], None]] = {}
 
     def on(self, event: str, function: Callable[..., Any]) -> Callable[[], None]:
         """Call `function` at every `event`; returns a function that takes it off again."""
@@ -35,12 +38,24 @@ class Hooks:
             raise ValueError(f"unknown hook event {event!r}. Known: {', '.join(EVENTS)}.")
         functions = self._functions[event]
         functions.append(function)
+        self._connect(event)
 
         def off() -> None:
             if function in functions:
                 functions.remove(function)
+                self._connect(event)
 
         return off
+
+    def on_demand(self, event: str, connect: Callable[[Callable[..., None] | None], None]) -> None:
+        """Let a source outside the engine tell `event`, only while somebody listens: `connect` is
+        called with the function to tell it to, and with None when nobody listens any more."""
+        self._sources[event] = connect
+        self._connect(event)
+
+    def _connect(self, event: str) -> None:
+        if event in self._sources:
+            self._sources[event](partial(self.emit, event) if self._functions[event] else None)
 
     def wanted(self, event: str) -> bool:
         """True when somebody listens, so that building the argument is worth it."""
@@ -54,3 +69,4 @@ class Hooks:
             except Exception:
                 log.exception("hook %r on %r raised and was dropped", function, event)
                 functions.remove(function)
+                self._connect(event)

@@ -41,7 +41,10 @@ class OutputStream:
     ) -> OutputStream:
         """`tokenizer` None serves token ids without text."""
         prompt_ids = request.prompt_token_ids or ()
-        detokenizer = Detokenizer(tokenizer, prompt_ids, request.sampling.stop)
+        sampling = request.sampling
+        detokenizer = Detokenizer(
+            tokenizer, prompt_ids, sampling.stop, min_tokens=sampling.min_tokens
+        )
         return cls(request, detokenizer, eos_token_ids, prompt)
 
     def push(self, sampled: Sampled) -> tuple[str, FinishReason | None]:

@@ -46,6 +46,18 @@ class Result:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionRead:
+    """One attention layer of one step: which physical blocks each sequence read, in order.
+
+    `kernel` names the implementation. A sliding window reads only the blocks it reaches.
+    """
+
+    layer: int
+    kernel: str
+    blocks: dict[str, tuple[int, ...]]
+
+
 class Executor(Protocol):
     """Computes one batch. Rows are in the scheduler's order: decodes and prefills may mix."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -78,6 +78,7 @@ class PagedAttention:
 
     batch: PackedBatch
     kv: KVTensors
+    on_read: Callable[[int, int | None], None] | None = None  # (layer, sliding window)
 
     def attend(
         self,
@@ -93,6 +94,8 @@ class PagedAttention:
     ) -> torch.Tensor:
         batch = self.batch
         k_cache, v_cache = self.kv.layers[layer]
+        if self.on_read is not None:
+            self.on_read(layer, sliding_window)
         write_kv(k, v, k_cache, v_cache, batch.slot_mapping, padded=False)
         return paged_attention(
             q,

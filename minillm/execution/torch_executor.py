@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from minillm.config import ConfigError, closest
-from minillm.execution.batch import Result, Row, Sampled
+from minillm.execution.batch import AttentionRead, Result, Row, Sampled
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import PagedAttention, forward, pack
@@ -43,12 +43,13 @@ class TorchExecutor:
         self.loaded = loaded
         self.kv = KVTensors(loaded, num_blocks=num_blocks, block_size=block_size)
         self.sampler = Sampler(seed, loaded.eos_token_ids)
+        self.on_attention: Callable[[AttentionRead], None] | None = None
 
     @torch.inference_mode()
     def execute(self, rows: Sequence[Row]) -> Result:
         """See `Executor`. K and V go to the rows' blocks, whatever was there before."""
         batch = pack(rows, self.kv.block_size, self.loaded.device)
-        attention = PagedAttention(batch, self.kv)
+        attention = PagedAttention(batch, self.kv, self._reporter(rows))
         logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
         sampled: list[Sampled | None] = [None] * len(rows)
         if batch.sampling_rows:
@@ -59,3 +60,22 @@ class TorchExecutor:
         elif self.loaded.device.type == "cuda":
             torch.cuda.synchronize(self.loaded.device)  # a step ends when its work is done
         return Result(sampled)
+
+    def _reporter(self, rows: Sequence[Row]) -> Callable[[int, int | None], None] | None:
+        """What tells `on_attention` of each layer's reads; None when nobody listens."""
+        tell = self.on_attention
+        if tell is None:
+            return None
+
+        def report(layer: int, window: int | None) -> None:
+            size = self.kv.block_size
+            blocks: dict[str, tuple[int, ...]] = {}
+            for row in rows:
+                start = row.request.num_computed_tokens
+                first = 0 if window is None else max(0, start - window + 1)
+                last = start + row.num_new_tokens - 1
+                reads = row.block_table[first // size : last // size + 1]
+                blocks[row.request.request_id] = tuple(reads)
+            tell(AttentionRead(layer, "torch", blocks))
+
+        return report
