@@ -30,7 +30,7 @@ const NARROW = 880; // CSS px of width below which the stage folds
 
 /**
  * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
- * the step where most wait); select: id selected at first; present: type ×1.4; compact: fold to
+ * the step that costs most waiting); select: id selected at first; present: type ×1.4; compact: fold to
  * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto";
  * Two stages by one clock: until: length of the time axis (ns); onFrame({time, selection}): what
  * was drawn; leader: the stage that moves this one, by follow({time, selection}).
@@ -70,6 +70,7 @@ export function createStage(root, options = {}) {
   let previous = 0;
   let lastPosition = -1;
   let lastReadout = 0;
+  let later = 0; // timer of a read-out that waits for its turn
   let readAs = false; // playing or not, in the last read-out
   let mostBefore = 0;
   let room = { waiting: 4, text: 7, slots: 20, characters: 60, sentence: 900, lines: 2 };
@@ -241,9 +242,8 @@ export function createStage(root, options = {}) {
     parts.words.draw(state, { rows: room.text, characters: room.characters * room.lines, selection });
     const selected = selection === null ? null : state.sequences.get(selection);
     setShown(frame.table.body, Boolean(selected));
-    setText(frame.table.figure, selection === null || selected ? "logical → physical" : `${selection} is not here`);
+    setText(frame.table.figure, selection === null || selected ? "logical → physical" : absence(state));
     if (selected) parts.table.draw(drawn.table, selected, header.block_size);
-    setText(frame.timeline.figure, "waiting · prefill · decode · preempted");
     const { timelineCanvas } = frame;
     timelineCanvas.setAttribute("aria-valuemax", String(Math.max(0, last)));
     timelineCanvas.setAttribute("aria-valuenow", String(Math.max(0, state.n)));
@@ -251,6 +251,11 @@ export function createStage(root, options = {}) {
       atStart: player.position <= 0, atEnd: player.position >= player.length - 1,
       following: player.following, stalls: recording.timeline.stalls.length,
       preemptions: recording.timeline.preemptions.length });
+  }
+
+  function absence(state) {
+    const lane = recording.timeline.lanes.get(selection);
+    return lane && lane.arrival <= state.time ? `${selection} has left` : `${selection} is yet to come`;
   }
 
   /** Show the narration's parts in nodes that stay. */
@@ -281,7 +286,13 @@ export function createStage(root, options = {}) {
   function publish(now) {
     if (!drawn) return;
     const changed = player.isPlaying !== readAs;
-    if (player.isPlaying && !changed && now - lastReadout < READOUT_EVERY) return;
+    const wait = READOUT_EVERY - (now - lastReadout);
+    if (player.isPlaying && !changed && wait > 0) {
+      later ||= setTimeout(() => publish(performance.now()), wait);
+      return;
+    }
+    clearTimeout(later);
+    later = 0;
     lastReadout = now;
     readAs = player.isPlaying;
     setText(frame.readout, JSON.stringify(readout()));
@@ -360,6 +371,7 @@ export function createStage(root, options = {}) {
     },
     destroy() {
       cancelAnimationFrame(scheduled);
+      clearTimeout(later);
       observer.disconnect();
       unwatch();
       unlisten();

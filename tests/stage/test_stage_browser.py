@@ -200,7 +200,7 @@ def test_shared_blocks_have_several_owners(open_stage: Any) -> None:
 
 
 def test_dead_slots_are_shown(open_stage: Any) -> None:
-    stage = open_stage(synthetic_traces.static_batch())
+    stage = open_stage(synthetic_traces.static_batch(), start=34)
     seen = stage.read()
     dead = [row["id"] for row in seen["batch"] if row["kind"] == "dead"]
     assert dead
@@ -230,9 +230,8 @@ def test_nodes_stay_while_it_plays(open_stage: Any) -> None:
             '.ms-slots button', '[data-action=play]', '.ms-sentence span'])
             document.querySelector(s).marked = s; }"""
     )
-    stage.press("4")
     stage.press(" ")
-    stage.page.wait_for_function("() => minillmStage.readout().step >= 30")
+    stage.page.wait_for_function("() => minillmStage.readout().step >= 16")
     stage.press(" ")
     marked = stage.page.evaluate(
         "() => [...document.querySelectorAll('*')].filter(n => n.marked).length"

@@ -120,8 +120,9 @@ STREAMLIT = """async ([code, header, records]) => {
             parentElement, setStateValue: tell("state"), setTriggerValue: tell("trigger") });
         window.root = parentElement.querySelector(".minillm-stage");
     };
+    window.seen = () => JSON.parse(root.querySelector(".minillm-readout").textContent || "{}");
     window.read = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(
-        () => done(JSON.parse(root.querySelector(".minillm-readout").textContent || "{}")))));
+        () => done(seen()))));
 }"""
 
 
@@ -135,7 +136,7 @@ def test_streamlit_chunks_may_repeat_and_may_be_lost(page: Any) -> None:
     page.wait_for_function("() => sent.some(([, name, value]) => name === 'ack')")
     assert page.evaluate("() => sent.at(-1)") == ["state", "ack", {"session": "a", "next": 20}]
     page.evaluate("() => host('a', 20, 40)")
-    page.wait_for_function("async () => (await read()).step === 39")
+    page.wait_for_function("() => seen().step === 39")
     assert page.evaluate("() => root === first")
     assert page.evaluate("read")["length"] == 40
 
@@ -145,7 +146,7 @@ def test_streamlit_hands_on_what_is_asked_of_the_engine(page: Any) -> None:
     header, records = synthetic_traces.one_long()
     page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
     page.evaluate("() => host('a', 0, 30)")
-    page.wait_for_function("async () => (await read()).step === 29")
+    page.wait_for_function("() => seen().step === 29")
     page.locator("[data-action=play]").click()
     page.locator("[data-action=step]").click()
     page.locator("[data-action=speed]").nth(3).click()
@@ -153,7 +154,7 @@ def test_streamlit_hands_on_what_is_asked_of_the_engine(page: Any) -> None:
     assert [control["action"] for control in asked] == ["pause", "step", "speed"]
     assert asked[2]["value"] is None
     page.evaluate("() => host('a', 30, 31, { running: false })")
-    page.wait_for_function("async () => (await read()).step === 30")
+    page.wait_for_function("() => seen().step === 30")
     assert not page.evaluate("read")["playing"]
 
     page.locator("[data-action=back]").click()  # into the past: the cursor moves, not the engine
@@ -174,7 +175,7 @@ def test_streamlit_starts_over_with_a_new_session_and_leaves_nothing(page: Any) 
     page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
     page.evaluate("() => host('a', 0, 30)")
     page.evaluate("() => host('b', 0, 4)")
-    page.wait_for_function("async () => (await read()).length === 4")
+    page.wait_for_function("() => seen().length === 4")
     page.evaluate("() => leave()")
     assert page.evaluate("() => document.getElementById('host').shadowRoot.childNodes.length") == 0
 

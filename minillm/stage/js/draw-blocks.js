@@ -11,7 +11,7 @@ const DETAIL = 7; // below this cell size (CSS px) a cell is its owner's colour 
 const NOBODY = 15;
 
 /** Columns, rows and cell size that fill `width` × `height` with `blocks` cells best. */
-export function gridLayout(blocks, width, height, largest = 34) {
+export function gridLayout(blocks, width, height, largest = 46) {
   let best = null;
   const from = Math.min(blocks, Math.max(1,
     Math.floor(Math.sqrt((blocks * width) / Math.max(1, height)) * 0.5)));
@@ -171,7 +171,7 @@ export function createBlocks(canvas, look) {
     const ratio = canvas.width / Math.max(1, canvas.box.width);
     if (all) {
       if (!tones) restyle();
-      grid = gridLayout(size, canvas.box.width, canvas.box.height, 34 * look.scale);
+      grid = gridLayout(size, canvas.box.width, canvas.box.height, 46 * look.scale);
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.fillStyle = look.theme.paper;
       context.fillRect(0, 0, canvas.box.width, canvas.box.height);

@@ -136,6 +136,7 @@ export function createTimelineView(canvas, look) {
     }
     lanes.forEach((lane, i) => {
       const middle = place.top + (i + 0.5) * pitch;
+      drawLabel(lane, middle, pitch);
       ink.globalAlpha = selection !== null && selection !== lane.id ? 0.35 : 1;
       drawLane(lane, middle, pitch, ratio, selection === lane.id);
       ink.globalAlpha = 1;
@@ -154,11 +155,9 @@ export function createTimelineView(canvas, look) {
     ink.fill();
   }
 
-  function drawLane(lane, middle, pitch, ratio, selected) {
-    const { theme } = look;
+  function drawLabel(lane, middle, pitch) {
     const hue = look.hue(lane.id);
     const thick = Math.max(1.5, Math.min(pitch * 0.5, 8 * look.scale));
-    const prefill = Math.max(2, Math.min(pitch * 0.84, 12 * look.scale));
     if (pitch >= LABELLED * look.scale) {
       const tall = Math.min(pitch - 1, 17 * look.scale);
       box(ink, 2, middle - tall / 2, 32 * look.scale, tall, 3);
@@ -174,6 +173,13 @@ export function createTimelineView(canvas, look) {
       ink.fillStyle = hue;
       ink.fillRect(2, middle - thick / 2, 32 * look.scale, thick);
     }
+  }
+
+  function drawLane(lane, middle, pitch, ratio, selected) {
+    const { theme } = look;
+    const hue = look.hue(lane.id);
+    const thick = Math.max(1.5, Math.min(pitch * 0.5, 8 * look.scale));
+    const prefill = Math.max(2, Math.min(pitch * 0.84, 12 * look.scale));
     const s = lane.segments;
     for (let i = 0; i < s.length; i += 3) {
       const x = xOf(s[i + 1]);

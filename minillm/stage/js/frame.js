@@ -53,6 +53,11 @@ export function createFrame(root, title) {
     { role: "slider", tabindex: "0", "aria-label": "step", "aria-valuemin": "0" });
   timeline.body.append(timelineCanvas);
 
+  for (const [kind, words] of [["waiting", "waiting"], ["prefill", "prefill"], ["decode", "decode"],
+    ["stalled", "stalled"], ["preempted", "preempted"]]) {
+    timeline.figure.append(swatch(`ms-stretch ms-stretch-${kind}`, words));
+  }
+
   const controls = el("div", "ms-controls", { role: "toolbar", "aria-label": "stage controls" });
 
   const main = el("div", "ms-main");
@@ -71,6 +76,15 @@ export function createFrame(root, title) {
     tip, readout };
 }
 
+/** A shape and the words it stands for. */
+function swatch(className, words) {
+  const entry = el("span", "ms-legend-entry");
+  const label = el("span");
+  label.textContent = words;
+  entry.append(el("i", className, { "aria-hidden": "true" }), label);
+  return entry;
+}
+
 /** The key to the blocks' shapes. */
 export function fillLegend(legend, prefixCaching) {
   const entries = [["held", "held, height = slots used"], ["shared", "shared"],
@@ -78,11 +92,6 @@ export function fillLegend(legend, prefixCaching) {
   legend.replaceChildren();
   for (const [kind, words] of entries) {
     if (!prefixCaching && (kind === "cached" || kind === "shared")) continue;
-    const entry = el("span", "ms-legend-entry");
-    const swatch = el("i", `ms-swatch ms-swatch-${kind}`, { "aria-hidden": "true" });
-    const label = el("span");
-    label.textContent = words;
-    entry.append(swatch, label);
-    legend.append(entry);
+    legend.append(swatch(`ms-swatch ms-swatch-${kind}`, words));
   }
 }

@@ -15,7 +15,7 @@ export function createTimeline() {
     order: [],
     stalls: [], // positions of steps at which more of the running stall than before
     preemptions: [], // positions of steps with a preemption
-    pressure: [], // per step: how many waited or stalled, and what else is worth a look
+    pressure: [], // per step: time lost to waiting and stalls, and what else is worth a look
     end: 0,
     stalledBefore: 0,
     most: 0, // sequences admitted at once, at most
@@ -79,7 +79,7 @@ export function extendTimeline(timeline, position, state) {
     if (note.kind === "admitted" && note.cached) worth += 0.5;
   }
   for (const row of state.batch) if (row.kind === "dead") worth += 0.5;
-  timeline.pressure.push(worth);
+  timeline.pressure.push(worth * (time - start));
   timeline.most = Math.max(timeline.most, state.batch.length + stalled);
   timeline.end = Math.max(timeline.end, time);
 }
@@ -96,11 +96,9 @@ export function nextAfter(positions, position) {
   return low < positions.length ? positions[low] : null;
 }
 
-/** The position that makes the point: where most wait, the earliest of these. */
+/** The position that makes the point: the first of those where most time is lost to waiting. */
 export function pointOf(timeline) {
-  let best = 0;
-  for (let i = 1; i < timeline.pressure.length; i++) {
-    if (timeline.pressure[i] > timeline.pressure[best]) best = i;
-  }
-  return timeline.pressure.length ? best : -1;
+  const most = timeline.pressure.reduce((a, b) => Math.max(a, b), 0);
+  // Measured durations jitter: what comes near the most counts as much.
+  return timeline.pressure.findIndex((lost) => lost >= 0.8 * most);
 }

@@ -48,7 +48,7 @@ export function createWaiting(region, look) {
   const more = el("div", "ms-more");
   region.body.append(list, more);
   const empty = el("div", "ms-empty");
-  empty.textContent = "Nobody waits.";
+  empty.textContent = "The queue is empty.";
   region.body.append(empty);
 
   function create() {
