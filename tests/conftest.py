@@ -1,15 +1,22 @@
-"""What all tests share: one torch thread, no network, reproducible examples, no silent skips."""
+"""What all tests share: one torch thread, no network, reproducible examples, no silent skips.
+
+Test modules of different folders may have the same name (`--import-mode=importlib`); the helpers
+beside them, imported by name, may not.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+sys.path += [str(folder) for folder in sorted(Path(__file__).parent.iterdir()) if folder.is_dir()]
 
 # Before anything imports torch: tests run side by side, one core each.
 os.environ["OMP_NUM_THREADS"] = "1"
