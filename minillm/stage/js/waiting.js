@@ -8,7 +8,7 @@ const REASONS = {
   max_num_seqs: "no sequence slot",
   token_budget: "token budget",
   no_kv_blocks: "no KV blocks",
-  head_of_line: "behind another",
+  head_of_line: "in line",
   prefill_in_progress: "prefill-only step",
   lower_priority: "lower priority",
   preempted: "preempted",

@@ -54,7 +54,7 @@ export function createWords(region, look) {
 /** What is said of a sequence beside its text. */
 function stateOf(sequence) {
   if (sequence.phase === "prefill") {
-    return `prefilling, ${count(sequence.computed)} of ${count(sequence.target)} done`;
+    return `prefilling, ${count(sequence.computed)} of ${count(sequence.target)}`;
   }
   if (sequence.phase === "finished") return ` · ${sequence.finish_reason}`;
   if (sequence.phase === "done") return " · done, slot held";
