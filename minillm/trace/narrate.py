@@ -34,7 +34,9 @@ def narrate(before: State, step: Step, after: State, header: Header) -> list[Par
     weight, event = _event(view)
     batch = _batch(view)
     wait = _wait(view)
-    if weight >= 2:
+    if weight == 5:
+        sentences = [event, wait]
+    elif weight >= 2:
         sentences = [event, wait if wait and weight < 4 else batch]
     elif event and not wait:
         sentences = [batch, event]
@@ -89,7 +91,8 @@ class _View:
 
 
 def _event(view: _View) -> tuple[int, _Pieces]:
-    """The event that stands out and its weight: from 2 it leads, from 4 it says why some wait."""
+    """The event that stands out and its weight: from 2 it leads; 4 says why some wait, 5 what
+    the batch is made of, and neither is repeated."""
     for event in view.events:
         if isinstance(event, Rejected):
             return 3, [_badge(event.id), f" is refused: {event.message}"]
@@ -146,7 +149,7 @@ def _stall(view: _View) -> tuple[int, _Pieces]:
     if reason == WaitReason.PREFILL_IN_PROGRESS and prefills:
         verb = " prefills " if len(prefills) == 1 else " prefill "
         tokens = _plural(sum(row.tokens for row in prefills), "token")
-        return 4, [*who, " while ", *_badges([row.id for row in prefills]), verb, f"{tokens}."]
+        return 5, [*who, " while ", *_badges([row.id for row in prefills]), verb, f"{tokens}."]
     because = {
         WaitReason.TOKEN_BUDGET: ": the token budget is spent.",
         WaitReason.NO_KV_BLOCKS: ": no KV block is free.",

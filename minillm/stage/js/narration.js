@@ -46,7 +46,8 @@ export function narrate(state, header) {
   const batch = batchSentence(state, header, waits);
   const wait = waitSentence(state, header, waits, waiting);
   const sentences = [];
-  if (event && event.weight >= 2) sentences.push(event.parts, wait && event.weight < 4 ? wait : batch);
+  if (event && event.weight === 5) sentences.push(event.parts, wait);
+  else if (event && event.weight >= 2) sentences.push(event.parts, wait && event.weight < 4 ? wait : batch);
   else if (event && !wait) sentences.push(batch, event.parts);
   else sentences.push(batch, wait);
   const spoken = sentences.filter((parts) => parts && parts.length);
@@ -61,7 +62,8 @@ function notesOf(state, kind) {
   return state.notes.filter((note) => note.kind === kind);
 }
 
-/** {parts, weight}: weight 2 and more leads the narration; from 4 the waits need no repeating. */
+/** {parts, weight}: 2 and more leads the narration; 4 says why some wait, 5 what the
+ * batch is made of, and neither is repeated. */
 function eventSentence(state, waits) {
   const [refused] = notesOf(state, "rejected");
   if (refused) return { weight: 3, parts: say(badge(refused.id), ` is refused: ${refused.message}`) };
@@ -89,7 +91,7 @@ function eventSentence(state, waits) {
     if (reason === "prefill_in_progress" && prefills.length) {
       const tokens = prefills.reduce((sum, row) => sum + row.tokens, 0);
       const verb = prefills.length === 1 ? " prefills " : " prefill ";
-      return { weight: 4, parts: say(who, " while ", badges(prefills.map((row) => row.id)), verb,
+      return { weight: 5, parts: say(who, " while ", badges(prefills.map((row) => row.id)), verb,
         `${plural(tokens, "token")}.`) };
     }
     const because = { token_budget: ": the token budget is spent.",
