@@ -227,6 +227,7 @@ def test_the_app_is_streamlit_on_this_machine(monkeypatch: pytest.MonkeyPatch) -
     assert Path(page).is_file()
     assert {"--server.address=localhost", "--server.port=8600"} <= set(options)
     assert {"--server.headless=true", "--browser.gatherUsageStats=false"} <= set(options)
+    assert "--runner.postScriptGC=false" in options
 
 
 def test_without_its_pages_the_app_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,9 @@ def app(
         "server.headless": "false" if browser and _has_display() else "true",
         "server.showEmailPrompt": "false",
         "browser.gatherUsageStats": "false",
+        # A full collection after every tick of the page holds the interpreter for hundreds of
+        # milliseconds once torch is loaded, and the engine's thread stands still meanwhile.
+        "runner.postScriptGC": "false",
     }
     if port is not None:
         options["server.port"] = str(port)
