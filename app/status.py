@@ -7,12 +7,14 @@ import sys
 import streamlit as st
 from backstage.shared import engine_room, weights
 
-room = engine_room()
-st.json(
-    {
-        "live_engines": room.num_engines,
-        "limit": room.limit,
-        "models_in_memory": weights().names,
-        "torch_imported": "torch" in sys.modules,
-    }
-)
+room, models = engine_room(), weights().names
+lines = [
+    f'<li data-testid="status-engine">{run.recorder.header.scheduler}: '
+    f"{len(run.recorder.trace.steps)} steps, {'playing' if run.playing else 'paused'}</li>"
+    for run in room.runs
+]
+st.title("Status")
+st.text(f"Live engines, of {room.limit} at most: {len(lines)}")
+st.html(f'<ul data-testid="status-engines">{"".join(lines)}</ul>')
+st.text(f"Models in memory: {', '.join(models) or 'none yet'}")
+st.text(f"torch: {'loaded' if 'torch' in sys.modules else 'not loaded yet'}")

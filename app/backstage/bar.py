@@ -20,7 +20,7 @@ def draw(session: Session) -> None:
         st.selectbox(
             "Scene",
             list(SCENES),
-            key="scene",
+            key=session.key("scene"),
             format_func=lambda name: SCENES[name].title,
             on_change=session.scene_changed,
             label_visibility="collapsed",
@@ -29,7 +29,7 @@ def draw(session: Session) -> None:
         st.selectbox(
             "Scheduler",
             list(SYSTEMS),
-            key="scheduler",
+            key=session.key("scheduler"),
             on_change=session.scheduler_changed,
             label_visibility="collapsed",
             width=120,
@@ -105,22 +105,24 @@ def _settings(session: Session) -> None:
         ),
         strict=True,
     ):
-        column.number_input(label, step=1, key=name, placeholder=_given(given.get(name)))
+        column.number_input(
+            label, step=1, key=session.key(name), placeholder=_given(given.get(name))
+        )
     left.selectbox(
         "Prefix caching",
         [True, False],
-        key="enable_prefix_caching",
+        key=session.key("enable_prefix_caching"),
         format_func=_given,
         placeholder=_given(given.get("enable_prefix_caching", True)),
     )
-    right.number_input("Seed", min_value=0, step=1, key="seed")
+    right.number_input("Seed", min_value=0, step=1, key=session.key("seed"))
     left.selectbox(
         "Pace",
         PACES,
-        key="pace",
+        key=session.key("pace"),
         format_func=lambda pace: "full speed" if pace == FULL_SPEED else f"{pace:g} steps/s",
     )
-    right.text_input("Model", key="model", help="pocket, a local folder, or a hub id")
+    right.text_input("Model", key=session.key("model"), help="pocket, a local folder, or a hub id")
 
 
 def _given(value: int | bool | None) -> str:

@@ -43,10 +43,11 @@ class EngineRoom:
             self._desks.discard(desk)
 
     @property
-    def num_engines(self) -> int:
-        """Engine threads alive."""
+    def runs(self) -> list[LiveRun]:
+        """The runs whose engine threads are alive."""
         with self._lock:
-            return sum(desk.run is not None and desk.run.alive for desk in self._desks)
+            runs = [desk.run for desk in self._desks]
+        return [run for run in runs if run is not None and run.alive]
 
 
 class Desk:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ _CHOSEN = tuple(field.name for field in fields(Choice))
 
 
 class Session:
-    """Lives in `st.session_state`. Widgets are bound to it by their keys, which are the field
-    names of `Choice`."""
+    """Lives in `st.session_state`, and so do the values of its widgets, under `key(name)` for each
+    field of `Choice`."""
 
     def __init__(self) -> None:
         choice, problems = from_query(st.query_params.to_dict())
+        self._edition = 0
         self.put(choice)
         self.shown: Shown = self._recording_of(choice)
         self.problems: list[str] = problems
@@ -40,17 +41,23 @@ class Session:
             st.session_state.session = cls()
         session = st.session_state.session
         for name in _CHOSEN:  # widgets that are not drawn in a run lose their value otherwise
-            st.session_state[name] = st.session_state[name]
+            st.session_state[session.key(name)] = st.session_state[session.key(name)]
         return session
+
+    def key(self, name: str) -> str:
+        """The key of the widget that chooses `name`. It changes with each `put`: a tick that the
+        browser sent before it heard of that would bring the values of before with it."""
+        return f"{name}-{self._edition}"
 
     @property
     def choice(self) -> Choice:
-        return Choice(**{name: st.session_state[name] for name in _CHOSEN})
+        return Choice(**{name: st.session_state[self.key(name)] for name in _CHOSEN})
 
     def put(self, choice: Choice) -> None:
         """Set the widgets; only before they are drawn, or in a callback."""
+        self._edition += 1
         for name in _CHOSEN:
-            st.session_state[name] = getattr(choice, name)
+            st.session_state[self.key(name)] = getattr(choice, name)
 
     def write_link(self) -> None:
         """Let the address say what is chosen, once it differs from the plain page."""
@@ -63,7 +70,8 @@ class Session:
 
     def scene_changed(self) -> None:
         """Another scene: its scheduler, its recording. A live run of the scene before ends."""
-        st.session_state.scheduler = in_scene(st.session_state.scene).scheduler
+        choice = self.choice
+        self.put(replace(choice, scheduler=choice.the_scene.scheduler))
         self.problems, self.prompt_note = [], None
         desk().reset()
         self.shown = self._recording_of(self.choice)
@@ -76,14 +84,14 @@ class Session:
     def ask_to_run(self, scheduler: str | None = None) -> None:
         """Start a live run in this run of the script (not here, so that a spinner can show)."""
         if scheduler is not None:
-            st.session_state.scheduler = scheduler
+            self.put(replace(self.choice, scheduler=scheduler))
         self.wants_run = True
 
     def reset(self) -> None:
         """End the live run and return to the scene as it was given."""
         desk().reset()
         self.problems, self.prompt_note = [], None
-        self.put(in_scene(st.session_state.scene))
+        self.put(in_scene(self.choice.scene))
         self.shown = self._recording_of(self.choice)
 
     def send(self) -> None:
@@ -98,12 +106,7 @@ class Session:
             return
         sampling = SamplingParams(temperature=0, max_tokens=most)
         try:
-            try:
-                run.submit([{"role": "user", "content": text}], sampling, client="you")
-            except ValueError as error:
-                if "chat template" not in str(error):
-                    raise
-                run.submit(text, sampling, client="you")
+            run.submit([{"role": "user", "content": text}], sampling, client="you")
         except ValueError as error:
             self.prompt_note = (False, str(error))
             return

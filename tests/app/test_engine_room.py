@@ -17,10 +17,10 @@ def test_an_engine_ends_with_its_desk(pocket, until) -> None:
     desk = Desk(room)
     run = desk.start(pocket, Choice(pace=0.0))
     assert run.playing
-    assert room.num_engines == 1
+    assert room.runs == [run]
     desk.close()
     until(lambda: not run.alive)
-    assert room.num_engines == 0
+    assert room.runs == []
 
 
 def test_the_room_is_limited_and_a_place_comes_free(pocket, until) -> None:
@@ -66,7 +66,7 @@ def test_a_tab_closed_while_its_engine_is_built_leaves_none(pocket, monkeypatch,
     monkeypatch.setattr(engines, "_build", slowly)
     run = desk.start(pocket, Choice())
     until(lambda: not run.alive)
-    assert room.num_engines == 0
+    assert room.runs == []
     assert not any(t is run._thread for t in threading.enumerate())
 
 

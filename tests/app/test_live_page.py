@@ -41,6 +41,13 @@ def stage(at: AppTest) -> dict[str, Any]:
     return json.loads(element.proto.json)
 
 
+def widget(at: AppTest, name: str) -> Any:
+    """The widget that chooses `name`."""
+    key = at.session_state["session"].key(name)
+    (found,) = [w for w in (*at.selectbox, *at.number_input, *at.text_input) if w.key == key]
+    return found
+
+
 def errors(at: AppTest) -> str:
     return "\n".join(e.value for e in at.error)
 
@@ -77,9 +84,9 @@ def test_nothing_heavy_is_imported_before_the_stage_is_mounted() -> None:
 
 def test_a_link_opens_what_it_says(page) -> None:
     at = page(scene="memory", scheduler="orca", seed="3")
-    assert at.selectbox(key="scene").value == "memory"
-    assert at.selectbox(key="scheduler").value == "orca"
-    assert at.number_input(key="seed").value == 3
+    assert widget(at, "scene").value == "memory"
+    assert widget(at, "scheduler").value == "orca"
+    assert widget(at, "seed").value == 3
     assert stage(at)["header"]["scheduler"] == "orca"
     assert at.query_params == {"scene": "memory", "scheduler": "orca", "seed": "3"}
 
@@ -93,8 +100,8 @@ def test_a_link_that_cannot_be_followed_says_so(page) -> None:
 
 def test_choosing_a_scene_shows_its_recording(page) -> None:
     at = page()
-    at.selectbox(key="scene").select("static").run()
-    assert at.selectbox(key="scheduler").value == "static"
+    widget(at, "scene").select("static").run()
+    assert widget(at, "scheduler").value == "static"
     assert stage(at)["header"]["scene"] == "static"
     assert at.query_params == {"scene": "static"}
 
@@ -109,7 +116,7 @@ def test_a_live_run_pauses_steps_and_is_run_again(page, until) -> None:
     run.pause()
     session = stage(at.run())["session"]
     at.button(key="try_next").click().run()
-    assert at.selectbox(key="scheduler").value == "sarathi"
+    assert widget(at, "scheduler").value == "sarathi"
     second = run_of(at)
     until(lambda: not run.alive)
     assert second.recorder.header.scheduler == "sarathi"
@@ -122,20 +129,20 @@ def test_a_live_run_pauses_steps_and_is_run_again(page, until) -> None:
 
 def test_impossible_settings_are_told_and_the_page_goes_on(page, until) -> None:
     at = page()
-    at.number_input(key="num_blocks").set_value(0)
+    widget(at, "num_blocks").set_value(0)
     at.button(key="run").click().run()
     assert "num\\_blocks must be at least 1, got 0" in errors(at)
     assert stage(at)["mode"] == "replay"
-    at.number_input(key="num_blocks").set_value(100)
-    at.text_input(key="model").set_value("/no/such/folder")
+    widget(at, "num_blocks").set_value(100)
+    widget(at, "model").set_value("/no/such/folder")
     at.button(key="run").click().run()
     assert "no model folder" in errors(at)
-    at.text_input(key="model").set_value("pocket")
+    widget(at, "model").set_value("pocket")
     at.button(key="run").click().run()
     assert not errors(at)
     good = run_of(at)
-    at.number_input(key="max_num_batched_tokens").set_value(2)
-    at.number_input(key="max_num_seqs").set_value(5)
+    widget(at, "max_num_batched_tokens").set_value(2)
+    widget(at, "max_num_seqs").set_value(5)
     at.button(key="run").click().run()
     assert "max\\_num\\_seqs 5 is above" in errors(at)
     assert run_of(at) is good

@@ -1,0 +1,305 @@
+"""The app in a real Chromium, from the first paint to the closed tab."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ROOT = Path(__file__).parents[2]
+ARTIFACTS = ROOT / "artifacts"
+LASTING = "canvas, section, [data-action]"  # nodes of the stage that must never be replaced
+PATIENCE = 60  # seconds that a busy machine may take for anything
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, served."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("app") / "log"
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [*command, "--server.headless", "true", "--server.port", str(port)],
+            cwd=tmp_path_factory.mktemp("elsewhere"),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://localhost:{port}"
+        wait(lambda: _healthy(url) or server.poll() is not None)
+        assert server.poll() is None, log.read_text()
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(f"{url}/_stcore/health").status == 200
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def wait(condition: Callable[[], Any], what: str = "") -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A tab with the app in it, and what it complained of."""
+
+    def __init__(self, browser: Any, url: str, scheme: str = "light") -> None:
+        self.page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
+        self.page.set_default_timeout(PATIENCE * 1000)
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda e: self.complaints.append(f"error: {e}"))
+        self.page.on("dialog", lambda d: self.complaints.append(f"dialog: {d.message}"))
+        self.page.on(
+            "console",
+            lambda m: self.complaints.append(m.text) if m.type == "error" else None,
+        )
+        self.page.goto(url)
+        self.page.wait_for_selector(".minillm-readout", state="attached")
+
+    def read(self) -> dict[str, Any]:
+        """What the stage draws, by its own account; it has none yet in its first moments."""
+        texts: list[str] = []
+        wait(
+            lambda: texts.append(self.page.locator(".minillm-readout").text_content()) or texts[-1]
+        )
+        return json.loads(texts[-1])
+
+    def until(self, condition: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+        """Wait for a read-out that fulfils `condition`."""
+        wait(lambda: condition(self.read()), f"with {str(self.read())[:400]}")
+        return self.read()
+
+    def press(self, key: str) -> None:
+        self.page.locator(".minillm-stage").press(key)
+
+    def button(self, name: str) -> Any:
+        return self.page.get_by_role("button", name=name, exact=True).first
+
+    def run_live(self) -> None:
+        self.button("Run live").click()
+        self.until(lambda r: r["live"] and r["length"] > 2)
+
+    def picture(self, name: str) -> None:
+        ARTIFACTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=ARTIFACTS / f"app-{name}.png")
+
+
+class Status:
+    """The status page: what the engines themselves say."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.page = browser.new_page()
+        self.url = f"{address}/status"
+
+    def engines(self) -> list[tuple[str, int, bool]]:
+        """(scheduler, steps, playing) of each live engine."""
+        self.page.goto(self.url)
+        self.page.get_by_test_id("status-engines").wait_for(state="attached")
+        lines = self.page.get_by_test_id("status-engine").all_inner_texts()
+        found = [re.fullmatch(r"(\w+): (\d+) steps, (\w+)", line) for line in lines]
+        return [(m[1], int(m[2]), m[3] == "playing") for m in found if m]
+
+    def paused_at(self, scheduler: str) -> int:
+        """Wait until the engine with `scheduler` has obeyed a pause; its steps."""
+        wait(lambda: (scheduler, False) in [(s, playing) for s, _, playing in self.engines()])
+        wait(lambda: self.steps(scheduler) == self.steps(scheduler), "for its last step")
+        return self.steps(scheduler)
+
+    def steps(self, scheduler: str) -> int:
+        (found,) = [steps for name, steps, _ in self.engines() if name == scheduler]
+        return found
+
+
+@pytest.fixture
+def status(browser: Any, address: str) -> Iterator[Status]:
+    """The status page, once the engines of earlier tests have ended."""
+    page = Status(browser, address)
+    wait(lambda: not page.engines(), "for earlier tabs")
+    yield page
+    page.page.close()
+
+
+@pytest.fixture
+def tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
+    opened: list[Tab] = []
+
+    def open_tab(query: str = "", scheme: str = "light") -> Tab:
+        opened.append(Tab(browser, f"{address}/{query}", scheme))
+        return opened[-1]
+
+    yield open_tab
+    for one in opened:
+        one.page.close()
+        assert one.complaints == []
+
+
+def test_it_opens_with_a_recording_that_plays(tab: Any, record_property: Any) -> None:
+    began = time.monotonic()
+    one = tab()
+    seconds = time.monotonic() - began
+    record_property("first_paint_seconds", round(seconds, 2))
+    print(f"\nfrom navigation to the stage: {seconds:.2f} s")
+    first = one.read()
+    assert first["length"] > 50
+    assert not first["live"]
+    one.until(lambda r: r["step"] > first["step"])
+    box = one.page.locator(".minillm-stage").bounding_box()
+    assert box["y"] + box["height"] <= 721, "the stage is whole without scrolling"
+    assert box["width"] == 1280
+    one.picture("recording")
+
+
+def test_pause_holds_the_engine_and_step_makes_one_step(tab: Any, status: Status) -> None:
+    one = tab("?scene=memory")
+    one.run_live()
+    stage = one.page.locator(".minillm-stage")
+    stage.evaluate(f"node => {{ window.before = [...node.querySelectorAll('{LASTING}')]; }}")
+    one.until(lambda r: r["length"] > 8)
+    one.picture("live")
+
+    one.press("Space")
+    held = status.paused_at("vllm")
+    one.until(lambda r: not r["playing"] and r["length"] == held)
+    one.page.wait_for_timeout(1500)  # a dozen steps' time
+    assert status.steps("vllm") == held
+
+    one.press("ArrowRight")
+    one.until(lambda r: r["length"] == held + 1 and r["step"] == held)
+    one.page.wait_for_timeout(500)
+    assert status.engines() == [("vllm", held + 1, False)]
+
+    one.press("Space")
+    one.until(lambda r: r["length"] > held + 4)
+    same = stage.evaluate(
+        f"node => {{ const now = [...node.querySelectorAll('{LASTING}')];"
+        " return now.length > 10 && now.every((n, i) => n === window.before[i]); }"
+    )
+    assert same, "the stage's nodes stay across ticks"
+
+
+def test_the_past_is_visited_while_the_engine_goes_on(tab: Any) -> None:
+    one = tab("?scene=memory")
+    one.run_live()
+    one.press("Home")
+    past = one.until(lambda r: not r["following"] and r["step"] == 0)
+    later = one.until(lambda r: r["length"] > past["length"] + 3)
+    assert later["step"] == 0
+    one.press("l")
+    one.until(lambda r: r["following"] and r["step"] >= later["length"] - 1)
+
+
+def test_a_click_draws_the_block_table(tab: Any, status: Status) -> None:
+    one = tab("?scene=memory")
+    one.run_live()
+    one.press("Space")
+    held = status.paused_at("vllm")
+    one.until(lambda r: r["length"] == held)
+    one.page.locator(".ms-text .ms-badge").first.click()
+    read = one.until(lambda r: r["selection"] is not None)
+    owned = [b for b, who in enumerate(read["blocks"]["owner"]) if who == read["selection"]]
+    assert owned
+    assert sorted(entry[1] for entry in read["table"]["blocks"]) == owned
+    one.page.locator(".ms-table").wait_for()
+    one.picture("block-table")
+
+
+def test_the_other_scheduler_runs_with_the_same_seed(tab: Any) -> None:
+    one = tab("?seed=5")
+    one.run_live()
+    one.button("Try next: sarathi, same seed").click()
+    one.page.locator(".ms-pill", has_text="sarathi").wait_for()
+    one.until(lambda r: r["live"] and r["length"] > 2)
+    one.page.wait_for_url("**/?scene=long-prompt&scheduler=sarathi&seed=5")
+    one.button("Reset").click()
+    one.until(lambda r: not r["live"])
+
+
+def test_own_prompts_join_the_queue_and_hostile_ones_are_inert(tab: Any) -> None:
+    one = tab("?scene=shared-prompt")
+    one.run_live()
+    one.button("Your prompt").click()
+    own = one.page.get_by_label("Your prompt joins the queue")
+    send = one.page.get_by_role("button", name="Send")
+    send.click()
+    one.page.get_by_text("The prompt is empty").wait_for()
+    own.fill("word " * 6000)
+    send.click()
+    one.page.get_by_text("at most 2,047 fit").wait_for()
+    own.fill('<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\u202e\u0007abc')
+    send.click()
+    one.page.get_by_text("Sent.").wait_for()
+    one.until(lambda r: any(s["id"] == "8" for s in r["sequences"]))
+    one.until(lambda r: all(s["phase"] == "finished" for s in r["sequences"]))
+    assert one.page.evaluate("() => window.hacked") is None
+
+
+def test_impossible_settings_are_said_above_the_stage(tab: Any) -> None:
+    one = tab("?num_blocks=7&max_num_seqs=4000")
+    one.button("Run live").click()
+    one.page.get_by_text("max_num_seqs 4000 is above").wait_for()
+    assert not one.read()["live"]
+    one.picture("impossible")
+
+
+def test_sessions_do_not_disturb_each_other_and_end_with_their_tabs(
+    tab: Any, status: Status
+) -> None:
+    one, two = tab("?scene=memory"), tab("?scene=static")
+    one.run_live()
+    two.run_live()
+    one.press("Space")
+    held = status.paused_at("vllm")
+    seen = two.read()["length"]
+    two.until(lambda r: r["length"] > seen + 3)
+    assert sorted(status.engines())[1] == ("vllm", held, False)
+    one.page.close()
+    wait(lambda: [name for name, *_ in status.engines()] == ["static"], "for the first to end")
+    two.page.close()
+    wait(lambda: not status.engines(), "for the second to end")
+
+
+def test_it_is_dark_where_the_visitor_is(tab: Any) -> None:
+    one = tab("?scene=static", "dark")
+    one.until(lambda r: r["theme"] == "dark")
+    one.run_live()
+    one.until(lambda r: r["length"] > 12)
+    one.picture("dark")
