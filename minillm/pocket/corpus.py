@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from minillm.pocket.arithmetic import counting_question, sum_question
-from minillm.pocket.facts import ask, sample_facts, weave
+from minillm.pocket.facts import RELATIONS, ask, sample_facts, weave
 from minillm.pocket.stories import LENGTHS, sample_subject, story_request, write_story
 from minillm.pocket.talk import small_talk
 from minillm.pocket.words import estimate_tokens
@@ -45,6 +45,7 @@ class Mix:
     min_tokens: int = 0  # facts are padded with filler to a length in this range
     max_tokens: int = 0
     system_share: float = 0.0  # facts in the system message rather than the user's
+    one_relation_share: float = 0.0  # all facts of one kind: only the name tells them apart
     inverse_share: float = 0.0  # "Who has ...?" rather than "What does ... have?"
 
 
@@ -73,7 +74,10 @@ def facts_chat(rng: random.Random, mix: Mix) -> Chat:
     """Facts once, then several questions: each answer is one more lesson in looking back."""
     # Few facts are as frequent as many: the exponent is drawn evenly.
     count = round(mix.min_facts * (mix.max_facts / mix.min_facts) ** rng.random())
-    facts = sample_facts(rng, count)
+    relations = list(RELATIONS)
+    if rng.random() < mix.one_relation_share:
+        relations = [rng.choice(relations)]
+    facts = sample_facts(rng, count, relations=relations)
     tokens = rng.randint(mix.min_tokens, mix.max_tokens)
     text = weave(rng, facts, tokens)
     asked = rng.sample(facts, min(count, rng.randint(1, mix.max_questions)))
@@ -150,7 +154,8 @@ def tokenizer_texts(seed: int = 0, count: int = 12_000) -> Iterator[str]:
     mix = replace(FULL_MIX, facts=6)
     for _, chat in zip(range(count), chats(f"tokenizer-{seed}", mix), strict=False):
         for message in chat.messages:
-            yield f" {message['content']}"
+            answers = message["role"] == "assistant"
+            yield message["content"] if answers else f" {message['content']}"
 
 
 def chat_tokens(chat: Chat) -> int:

@@ -1,8 +1,9 @@
 """What the model sees, in which order.
 
 A plain mix of everything teaches no recall: looking a name up and copying what follows must form
-first, where it is easiest (two facts, nothing else). Only then do facts become many, stories and
-sums join, and in the last tenth the context grows to its full length.
+first, where it is easiest: two facts of one kind and nothing else, so that nothing but the name
+tells them apart. Only then do facts become many, stories and sums join, and in the last stretch
+the context grows to its full length.
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ class Stage:
 
 _FEW = Mix(
     facts=5,
-    stories=2,
-    sums=0.5,
-    talk=0.1,
+    stories=1,
     max_facts=8,
-    max_tokens=120,
+    max_tokens=200,
     system_share=0.2,
+    one_relation_share=0.4,
 )
 _MIXED = Mix(
     facts=3,
@@ -38,15 +38,17 @@ _MIXED = Mix(
     max_questions=6,
     max_tokens=320,
     system_share=0.4,
+    one_relation_share=0.2,
     inverse_share=0.15,
 )
 _LONG = replace(_MIXED, facts=2.5, max_facts=64, max_questions=12, max_tokens=1850)
 
 CURRICULUM = (
-    Stage("two facts", Mix(max_facts=2), 1_400_000, 2048),
-    Stage("few facts", _FEW, 2_000_000, 4096),
-    Stage("everything", _MIXED, 7_000_000, 4096),
-    Stage("long context", _LONG, 1_600_000, 6144),
+    Stage("two facts", Mix(max_facts=2, one_relation_share=0.9), 400_000, 2048),
+    Stage("four facts", Mix(max_facts=4, max_tokens=60, one_relation_share=0.7), 400_000, 2048),
+    Stage("few facts", _FEW, 700_000, 4096),
+    Stage("everything", _MIXED, 3_800_000, 4096),
+    Stage("long context", _LONG, 900_000, 6144),
 )
 
 

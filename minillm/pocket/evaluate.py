@@ -32,10 +32,10 @@ RECALL_CASES = (  # name, facts, tokens, options, questions asked
     ("4 facts, 256 tokens, held-out question form", 4, 256, {"held_out_template": True}, 400),
     ("4 facts, 256 tokens, asking for the name", 4, 256, {"inverse": True}, 400),
     ("16 facts, 512 tokens, in the system prompt", 16, 512, {"in_system": True}, 200),
-    ("4 facts, 1,500 tokens", 4, 1500, {}, 200),
-    ("16 facts, 1,500 tokens", 16, 1500, {}, 200),
-    ("64 facts, 1,500 tokens", 64, 1500, {}, 200),
-    ("16 facts, 1,500 tokens, in the system prompt", 16, 1500, {"in_system": True}, 200),
+    ("4 facts, 1,500 tokens", 4, 1500, {}, 120),
+    ("16 facts, 1,500 tokens", 16, 1500, {}, 120),
+    ("64 facts, 1,500 tokens", 64, 1500, {}, 120),
+    ("16 facts, 1,500 tokens, in the system prompt", 16, 1500, {"in_system": True}, 120),
 )
 
 
@@ -55,14 +55,18 @@ def answer(
     temperature: float = 0.0,
 ) -> tuple[str, int, bool]:
     """(text, tokens including the end marker, whether it ended by itself)."""
-    inputs = tokenizer.apply_chat_template(
-        list(messages), add_generation_prompt=True, return_tensors="pt", return_dict=True
+    prompt = tokenizer.apply_chat_template(
+        list(messages), tokenize=False, add_generation_prompt=True
     )
-    prompt_len = inputs["input_ids"].shape[1]
+    ids = torch.tensor([tokenizer.encode(str(prompt), add_special_tokens=False)])
     sampling = {"do_sample": True, "temperature": temperature} if temperature else {}
-    output = model.generate(**inputs, max_new_tokens=max_tokens, **sampling)[0, prompt_len:]
-    ended = int(output[-1]) == tokenizer.eos_token_id
-    return tokenizer.decode(output, skip_special_tokens=True), len(output), ended
+    generator: Any = model  # its type hides `generate`
+    output = generator.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_tokens, **sampling
+    )
+    said: list[int] = output[0, ids.shape[1] :].tolist()
+    ended = said[-1] == tokenizer.eos_token_id
+    return str(tokenizer.decode(said, skip_special_tokens=True)), len(said), ended
 
 
 @torch.no_grad()
@@ -159,7 +163,7 @@ def measure_sums(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) ->
 def measure_fact_answers(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int
 ) -> Figures:
-    """Length and ending of decoded answers to fact questions."""
+    """Loss, length in tokens and ending of decoded answers to fact questions."""
     cases = recall_cases("decoded", count, 4, 128)
     outcomes = [
         answer(model, tokenizer, case.messages[:-1], max_tokens=64)
@@ -171,6 +175,7 @@ def measure_fact_answers(
     )
     lengths = [tokens for _, tokens, _ in outcomes]
     return {
+        "held_out_loss": round(loss_on_answers(model, tokenizer, cases), 4),
         "mean": round(statistics.mean(lengths), 1),
         "ended_by_itself": round(sum(end for _, _, end in outcomes) / count, 4),
         "right": round(right / count, 4),

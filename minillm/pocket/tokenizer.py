@@ -67,15 +67,17 @@ class ChatEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._backend = tokenizer.backend_tokenizer
-        self._ids = {token: self._backend.token_to_id(token) for token in SPECIAL_TOKENS}
+        vocab = self._backend.get_vocab()
+        self._ids = {token: vocab[token] for token in SPECIAL_TOKENS}
 
     def encode(self, chat: Chat) -> tuple[list[int], list[bool]]:
         """(ids, answer) of one chat; answer[i] is true where ids[i] is the assistant's word.
 
-        The ids are those of the chat template; a raw chat is bare text with an end marker.
+        The ids are those of the chat template; a raw chat is bare text with an end marker,
+        as a plain completion request begins.
         """
-        ids = [self._ids[BOS]]
-        answer = [False]
+        ids = [] if chat.raw else [self._ids[BOS]]
+        answer = [False] * len(ids)
         for message in chat.messages:
             speaks = message["role"] == "assistant"
             text = message["content"] if speaks else f" {message['content']}"

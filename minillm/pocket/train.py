@@ -32,13 +32,14 @@ from minillm.pocket.tokenizer import ChatEncoder, train_tokenizer
 class TrainConfig:
     stages: tuple[Stage, ...] = CURRICULUM
     seed: int = 0
-    learning_rate: float = 1e-3  # at its peak
-    warmup_tokens: int = 200_000
+    learning_rate: float = 2e-3  # at its peak
+    warmup_tokens: int = 100_000
     weight_decay: float = 0.05
     clip_norm: float = 1.0
+    bf16: bool = False  # matrix products in bfloat16, weights in fp32; for CPUs built for it
     checkpoint_dir: Path = Path("pocket-checkpoints")
     checkpoint_steps: int = 100  # steps between checkpoints
-    probe_steps: int = 200  # steps between looks at recall; 0: never
+    probe_steps: int = 100  # steps between looks at recall; 0: never
     max_steps: int | None = None  # stop early, for trials and tests
 
     @property
@@ -48,7 +49,7 @@ class TrainConfig:
 
 @dataclass
 class State:
-    """Where training stands; with the weights and the optimizer it is all a resume needs."""
+    """Where training stands; with the weights and the optimizers it is all a resume needs."""
 
     stage: int = 0
     stage_step: int = 0
@@ -67,32 +68,44 @@ def learning_rate(config: TrainConfig, tokens: int) -> float:
     return config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
+def weighted_loss(model: LlamaForCausalLM, batch: Batch, bf16: bool = False) -> torch.Tensor:
     """Cross-entropy of the next token in nats, averaged by the batch's weights."""
-    logits = model(input_ids=batch.ids, use_cache=False).logits[:, :-1]
-    losses = cross_entropy(logits.flatten(0, 1), batch.ids[:, 1:].flatten(), reduction="none")
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = model(input_ids=batch.ids, use_cache=False).logits[:, :-1]
+    losses = cross_entropy(
+        logits.flatten(0, 1).float(), batch.ids[:, 1:].flatten(), reduction="none"
+    )
     weights = batch.weights[:, 1:].flatten()
     return (losses * weights).sum() / weights.sum()
 
 
-def make_optimizer(model: LlamaForCausalLM, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW; only matrices decay."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    rest = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
-    )
+def make_optimizers(model: LlamaForCausalLM, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the layers' matrices, AdamW for the embedding and the norms.
+
+    Muon learns the look-up of names in about half the tokens that AdamW alone takes. Both share
+    one learning rate: Muon's updates are scaled to AdamW's usual size.
+    """
+    hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or "layers" not in name]
+    return [
+        torch.optim.Muon(
+            hidden,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(rest, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
 
 
 class Trainer:
-    """Model, optimizer and position in the curriculum."""
+    """Model, optimizers and position in the curriculum."""
 
     def __init__(self, config: TrainConfig, tokenizer: PreTrainedTokenizerFast) -> None:
         self.config = config
         self.encoder = ChatEncoder(tokenizer)
         self.model = new_model(config.seed)
-        self.optimizer = make_optimizer(self.model, config)
+        self.optimizers = make_optimizers(self.model, config)
         self.state = State()
         self._path = config.checkpoint_dir / "last.pt"
 
@@ -102,7 +115,8 @@ class Trainer:
             return False
         saved = torch.load(self._path, weights_only=True)
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, content in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(content)
         self.state = State(**saved["state"])
         return True
 
@@ -112,7 +126,7 @@ class Trainer:
         partial = self._path.with_suffix(".partial")
         content = {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "state": asdict(self.state),
         }
         torch.save(content, partial)
@@ -143,13 +157,15 @@ class Trainer:
     def _step(self, batch: Batch) -> float:
         started = time.monotonic()
         state = self.state
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, state.tokens)
-        loss = weighted_loss(self.model, batch)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self.config, state.tokens)
+        loss = weighted_loss(self.model, batch, self.config.bf16)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         state.step += 1
         state.stage_step += 1
         state.tokens += batch.tokens
@@ -179,6 +195,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="times the tokens, for trials")
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's own choice)")
     parser.add_argument("--learning-rate", type=float, default=TrainConfig.learning_rate)
+    parser.add_argument("--bf16", action="store_true", help="faster on CPUs with bf16 units")
     return parser.parse_args()
 
 
@@ -193,6 +210,7 @@ def main() -> None:
         seed=arguments.seed,
         checkpoint_dir=arguments.checkpoints,
         learning_rate=arguments.learning_rate,
+        bf16=arguments.bf16,
     )
     tokenizer = train_tokenizer(config.seed)
     trainer = Trainer(config, tokenizer)

@@ -8,36 +8,41 @@ from __future__ import annotations
 
 import re
 
-FEMALE_NAMES = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+FEMALE_NAMES = _words(
     "Ada Amy Ann Bea Cara Clara Dora Ella Emma Eva Fay Gwen Hana Ida Ivy Jane Joy Kate Lena Lily "
     "Lucy Maya Mia Mina Nell Nina Nora Olga Rosa Ruth Sara Sofia Tess Uma Vera Wendy Yuki Zoe"
-).split()
-MALE_NAMES = (
+)
+MALE_NAMES = _words(
     "Abe Adam Ali Ben Carl Cole Dan Dev Eli Finn Fred Gus Hugo Ian Ivan Jack Joe Karl Kai Leo Liam "
     "Luke Marco Max Milo Ned Noah Omar Otto Owen Paul Pip Ravi Rex Sam Tim Tom Wei"
-).split()
+)
 NAMES = FEMALE_NAMES + MALE_NAMES
 
-COLOURS = "red blue green yellow white black brown golden silver purple orange grey pink".split()
-OBJECTS = (
+COLOURS = _words("red blue green yellow white black brown golden silver purple orange grey pink")
+OBJECTS = _words(
     "lantern key boat kite drum bell book map coin ring basket lamp cup hat coat box flute mirror "
     "rope clock candle blanket stone feather shell wheel ladder bag spoon brush pen whistle ball "
     "bottle button chair shovel bucket umbrella letter"
-).split()
-HEROES = (
+)
+HEROES = _words(
     "fox rabbit bear owl mouse cat dog duck frog goat horse wolf deer hedgehog squirrel turtle "
     "crow lion girl boy farmer sailor baker king queen robot dragon giant wizard"
-).split()
-PLACES = (
+)
+PLACES = _words(
     "forest village garden castle mill valley harbour market cave meadow tower school barn library "
     "desert island town kitchen station temple"
-).split()
-FOODS = "bread soup honey cheese cake rice apples berries nuts pie milk tea corn beans".split()
-TASTES = "warm sweet fresh cold hot".split()
-JOBS = (
+)
+FOODS = _words("bread soup honey cheese cake rice apples berries nuts pie milk tea corn beans")
+TASTES = _words("warm sweet fresh cold hot")
+JOBS = _words(
     "baker farmer sailor teacher doctor painter driver cook guard singer tailor gardener pilot "
     "writer miller dancer nurse judge"
-).split()
+)
 
 _PIECE = re.compile(r"\w+|[^\w\s]")
 

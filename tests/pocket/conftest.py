@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
@@ -20,4 +22,5 @@ def tokenizer() -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def model() -> LlamaForCausalLM:
-    return AutoModelForCausalLM.from_pretrained(pocket_path(), dtype=torch.float32).eval()
+    loaded: Any = AutoModelForCausalLM.from_pretrained(pocket_path(), dtype=torch.float32)
+    return loaded.eval()
