@@ -56,6 +56,7 @@ class Session:
     def put(self, choice: Choice) -> None:
         """Set the widgets; only before they are drawn, or in a callback."""
         self._edition += 1
+        self._scene = choice.scene
         for name in _CHOSEN:
             st.session_state[self.key(name)] = getattr(choice, name)
 
@@ -71,6 +72,8 @@ class Session:
     def scene_changed(self) -> None:
         """Another scene: its scheduler, its recording. A live run of the scene before ends."""
         choice = self.choice
+        if choice.scene == self._scene:  # a widget new to the browser reports its first value too
+            return
         self.put(replace(choice, scheduler=choice.the_scene.scheduler))
         self.problems, self.prompt_note = [], None
         desk().reset()
