@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from minillm.arrivals import ArrivalQueue
@@ -46,6 +47,7 @@ from minillm.request import (
     Status,
 )
 from minillm.scheduling import Budget, Schedule, Scheduler
+from minillm.scheduling.books import Estimate
 from minillm.scheduling.waits import complete_waits
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,8 @@ class EngineStuck(RuntimeError):
 
 class Engine:
     """Iteration-level continuous batching over a paged KV cache. Single-threaded: one thread
-    owns an engine and calls everything on it. `tokenizer` is needed only for text."""
+    owns an engine and calls everything on it. `tokenizer` is needed only for text; `estimate`
+    tells the scheduler how many seconds a batch will take (None: it learns that as it goes)."""
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Engine:
         clock: VirtualClock,
         tokenizer: Any = None,
         eos_token_ids: Sequence[int] = (),
+        estimate: Estimate | None = None,
     ) -> None:
         self.executor = executor
         self.scheduler = scheduler
@@ -77,6 +81,7 @@ class Engine:
         self.eos_token_ids = frozenset(eos_token_ids)
         self.hooks = Hooks()
         self.budget = Budget(config.max_num_batched_tokens, config.max_num_seqs)
+        scheduler.bind(estimate, Random(config.seed), self.budget)
         self.waiting = ArrivalQueue()
         self.running = ArrivalQueue()
         self._log: list[Event] = []  # everything that happened since the last step was recorded

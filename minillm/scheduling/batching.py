@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from random import Random
 from typing import ClassVar, Protocol
 
 from minillm.events import ALL_RUNNING, ALL_WAITING, BATCH, WaitReason
 from minillm.request import Request, Status
-from minillm.scheduling.plan import Plan
+from minillm.scheduling.books import Books, Estimate
+from minillm.scheduling.plan import Budget, Plan
 
 
 class Batching(Protocol):
@@ -80,3 +82,46 @@ class ChunkedPrefill:
         plan.decode_all()
         plan.continue_prefills()
         plan.admit_in_order(waiting)
+
+
+class DecodeFirst(Books):
+    """Decode-first: nobody new is merged into the batch while `min_running` requests decode
+    (default: half of max_num_seqs). Answers flow undisturbed, newcomers pay for it."""
+
+    chunked: ClassVar[bool] = False
+    runs_to_completion: ClassVar[bool] = False
+
+    def __init__(self, min_running: int | None = None) -> None:
+        self._min_running = min_running
+
+    def bind(self, estimate: Estimate, generator: Random, budget: Budget) -> None:
+        if self._min_running is None:
+            self._min_running = max(1, budget.max_num_seqs // 2)
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        plan.decode_all()
+        plan.continue_prefills()
+        decoding = sum(request.in_decode for request in plan.running)
+        if self._min_running is not None and decoding >= self._min_running:
+            plan.wait(ALL_WAITING, WaitReason.LOWER_PRIORITY, (ALL_RUNNING,))
+        else:
+            plan.admit_in_order(waiting)
+
+
+@dataclass(frozen=True)
+class ByRank:
+    """Preemptive: at every iteration the first in the policy's order make the batch, whether they
+    run already or wait; prompts in chunks. Needs a preemption that ranks: `LowestRankFirst`."""
+
+    chunked: ClassVar[bool] = True
+    runs_to_completion: ClassVar[bool] = False
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        plan.serve_by_rank(waiting)
+
+
+@dataclass(frozen=True)
+class ByRankWhole(ByRank):
+    """The same with whole prompts."""
+
+    chunked: ClassVar[bool] = False

@@ -7,8 +7,10 @@ takes KV blocks, spends the token budget, preempts when memory is short, and wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
+from typing import Any
 
 from minillm.events import (
     ALL_RUNNING,
@@ -20,7 +22,7 @@ from minillm.events import (
     WaitReason,
 )
 from minillm.execution.batch import Row
-from minillm.kv_cache import PagedKVCache
+from minillm.kv_cache import PagedKVCache, PrefixHit
 from minillm.request import Request, Status
 from minillm.scheduling.admission import Admission
 from minillm.scheduling.preemption import Preemption
@@ -46,8 +48,13 @@ class Schedule:
 
 
 class Plan:
-    """`running` is in arrival order and holds what was running when the step began; requests
-    admitted or preempted while planning are in `schedule`."""
+    """`running` is in order of arrival, or of `rank` where the policy ranks those who run too. It
+    holds what was running when the step began; requests admitted or preempted while planning are
+    in `schedule`.
+
+    Without `rank` everyone admitted takes one of `max_num_seqs` places until it ends. With it the
+    places are those of this step's batch: more may be admitted, and the outranked pause.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class Plan:
         admission: Admission,
         preemption: Preemption,
         chunked: bool,
+        rank: Callable[[Request], Any] | None = None,
     ) -> None:
         self.running = list(running)
         self.kv_cache = kv_cache
@@ -66,6 +74,7 @@ class Plan:
         self._admission = admission
         self._preemption = preemption
         self._chunked = chunked
+        self._rank = rank
         for request in running:
             if request.status is Status.DONE:  # a dead slot still takes its row
                 self.tokens_left -= 1
@@ -73,7 +82,7 @@ class Plan:
     # ---- what is running already -------------------------------------------------------------
 
     def decode_all(self) -> None:
-        """One token for every running decode, in arrival order."""
+        """One token for every running decode, in the order of `running`."""
         for request in self.running[:]:
             if request.in_decode and request.status is Status.RUNNING:
                 self.decode(request)
@@ -84,27 +93,46 @@ class Plan:
         if self.tokens_left < 1:
             self.wait(request.request_id, WaitReason.TOKEN_BUDGET, (BATCH,), 1, self.tokens_left)
             return False
-        while not self.kv_cache.allocate(request, request.num_tokens):
-            victim = self._preemption.victim(self.running, request)
-            if victim is None:
-                needs = self.kv_cache.blocks_needed(request, request.num_tokens)
-                self.wait(request.request_id, WaitReason.NO_KV_BLOCKS, (ALL_RUNNING,), needs, 0)
-                return False
-            self.preempt(victim, by=request)
-            if victim is request:
-                return False
+        if not self._grow(request, request.num_tokens):
+            return False
         self._add(request, 1)
         return True
 
     def continue_prefills(self) -> None:
         """The next chunk of every prompt that is partly computed, while budget is left."""
         for request in self.running[:]:
+            if request in self.schedule.preempted:  # to make room for another one's chunk
+                continue
             if request.status is Status.RUNNING and not request.in_decode:
-                tokens = min(request.num_uncomputed_tokens, self.tokens_left)
-                if tokens < 1:
-                    self.wait(request.request_id, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
-                else:
-                    self._add(request, tokens)
+                self.continue_prefill(request)
+
+    def continue_prefill(self, request: Request) -> bool:
+        """The next chunk of one prompt that is partly computed, as long as the budget allows."""
+        tokens = min(request.num_uncomputed_tokens, self.tokens_left)
+        if tokens < 1:
+            self.wait(request.request_id, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
+            return False
+        if not self._grow(request, request.num_computed_tokens + tokens):
+            return False
+        self._add(request, tokens)
+        return True
+
+    def serve_by_rank(self, waiting: Iterable[Request]) -> None:
+        """Serve everyone, running or waiting, in the order of rank until the places of this step
+        are taken. The outranked among the running pause and keep their blocks."""
+        assert self._rank is not None, "this policy does not rank those who run"
+        admitting = True
+        for request in merge(self.running[:], waiting, key=self._rank):
+            if request.status is not Status.RUNNING:
+                admitting = admitting and self._admit_by_rank(request)
+            elif request in self.schedule.preempted:
+                continue
+            elif len(self.schedule.rows) >= self.budget.max_num_seqs:
+                self.wait(request.request_id, WaitReason.LOWER_PRIORITY, (BATCH,))
+            elif request.in_decode:
+                self.decode(request)
+            else:
+                self.continue_prefill(request)
 
     def preempt(self, victim: Request, by: Request) -> None:
         """Take all blocks of `victim`; it goes back to waiting and recomputes its tokens."""
@@ -135,9 +163,12 @@ class Plan:
     def admit(self, request: Request) -> bool:
         """Admit one waiting request with as much of its prompt as the budget allows, or record
         the first resource that is missing, for it and for all behind it."""
-        live = len(self.running) + len(self.schedule.admitted)
-        if live >= self.budget.max_num_seqs:
-            self.wait(ALL_WAITING, WaitReason.MAX_NUM_SEQS, (ALL_RUNNING,), 1, 0)
+        taken = len(self.running) + len(self.schedule.admitted)
+        if self._rank is not None:
+            taken = len(self.schedule.rows)
+        if taken >= self.budget.max_num_seqs:
+            holder = ALL_RUNNING if self._rank is None else BATCH
+            self.wait(ALL_WAITING, WaitReason.MAX_NUM_SEQS, (holder,), 1, 0)
             return False
         if self.tokens_left < 1:
             self.wait(ALL_WAITING, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
@@ -150,9 +181,10 @@ class Plan:
                 self._blocked(request, WaitReason.TOKEN_BUDGET, BATCH, tokens, self.tokens_left)
                 return False
             tokens = self.tokens_left
-        slots = self._admission.slots_to_hold(request)
-        needs = self.kv_cache.blocks_needed(request, slots, hit)
-        free = self.kv_cache.num_free_blocks - self._admission.reserved(self.kv_cache.num_blocks)
+        slots = self._admission.slots_to_hold(request, cached + tokens)
+        needs, free = self._room(request, slots, hit)
+        if needs > free and self._rank is not None:
+            needs, free = self._make_room(request, slots, hit)
         if needs > free or not self.kv_cache.allocate(request, slots, hit):
             self._blocked(request, WaitReason.NO_KV_BLOCKS, ALL_RUNNING, needs, max(0, free))
             return False
@@ -162,6 +194,48 @@ class Plan:
         self.schedule.admitted.append(request)
         self._add(request, tokens)
         return True
+
+    def _admit_by_rank(self, request: Request) -> bool:
+        assert self._rank is not None
+        if self.schedule.preempted:
+            first = min(self.schedule.preempted, key=self._rank)
+            if self._rank(first) < self._rank(request):
+                self.wait(ALL_WAITING, WaitReason.HEAD_OF_LINE, (first.request_id,))
+                return False
+        return self.admit(request)
+
+    # ---- memory ------------------------------------------------------------------------------
+
+    def _grow(self, request: Request, num_tokens: int) -> bool:
+        """Let `request` hold `num_tokens`. While no block is free for it, preempt whom the policy
+        names; False when that is `request` itself, or one whose row is in this step already."""
+        while not self.kv_cache.allocate(request, num_tokens):
+            victim = self._preemption.victim(self.running, request)
+            if victim is None or any(row.request is victim for row in self.schedule.rows):
+                needs = self.kv_cache.blocks_needed(request, num_tokens)
+                free = self.kv_cache.num_free_blocks
+                self.wait(request.request_id, WaitReason.NO_KV_BLOCKS, (ALL_RUNNING,), needs, free)
+                return False
+            self.preempt(victim, by=request)
+            if victim is request:
+                return False
+        return True
+
+    def _room(self, request: Request, slots: int, hit: PrefixHit) -> tuple[int, int]:
+        live = [*self.running, *self.schedule.admitted]
+        return self._admission.room(request, slots, hit, live, self.kv_cache)
+
+    def _make_room(self, request: Request, slots: int, hit: PrefixHit) -> tuple[int, int]:
+        """Preempt whom `request` outranks, lowest first, unless all of them hold too little."""
+        assert self._rank is not None
+        rank = self._rank(request)
+        lower = [other for other in self.running if self._rank(other) > rank]
+        needs, free = self._room(request, slots, hit)
+        if needs <= free + sum(len(self.kv_cache.block_table(other)) for other in lower):
+            while needs > free and lower:
+                self.preempt(lower.pop(), by=request)
+                needs, free = self._room(request, slots, hit)
+        return needs, free
 
     # ---- the record --------------------------------------------------------------------------
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from random import Random
 from typing import Any
 
 from minillm.events import Step
+from minillm.execution.batch import Row
 from minillm.kv_cache import PagedKVCache
 from minillm.request import Request
 from minillm.scheduling.admission import Admission, OnDemand
 from minillm.scheduling.batching import Batching, ChunkedPrefill
+from minillm.scheduling.books import Books, Estimate
+from minillm.scheduling.estimate import LearnedEstimate
+from minillm.scheduling.order import Arrival, Order
 from minillm.scheduling.plan import Budget, Plan, Schedule
 from minillm.scheduling.preemption import Preemption, YoungestFirst
 
@@ -26,6 +31,9 @@ class Scheduler:
     To change what a step is made of, override `compose` and use the primitives of `Plan`:
     `decode_all`, `continue_prefills`, `admit_in_order`, `admit`, `decode`, `preempt`, `wait`.
 
+    Or put ready parts together: `Scheduler(order=ShortestRemaining(), batching=ByRank(),
+    preemption=LowestRankFirst())`.
+
     A scheduler serves one engine. It reads no clock but `now` and must not read
     `request.true_output_len`, which is the future.
     """
@@ -34,12 +42,26 @@ class Scheduler:
         self,
         *,
         batching: Batching | None = None,
+        order: Order | None = None,
         admission: Admission | None = None,
         preemption: Preemption | None = None,
     ) -> None:
         self.batching = batching or ChunkedPrefill()
+        self.order = order or Arrival()
         self.admission = admission or OnDemand()
         self.preemption = preemption or YoungestFirst()
+        parts = (self.batching, self.order, self.admission, self.preemption)
+        self._books = [part for part in parts if isinstance(part, Books)]
+        self._learned: LearnedEstimate | None = None
+        self._rows: list[Row] = []
+
+    def bind(self, estimate: Estimate | None, generator: Random, budget: Budget) -> None:
+        """What the engine offers, told once, at its start: how long a batch will take (None:
+        learn it from the steps), random numbers, and the budget of a step."""
+        if estimate is None:
+            estimate = self._learned = LearnedEstimate()
+        for part in self._books:
+            part.bind(estimate, generator, budget)
 
     @property
     def name(self) -> str:
@@ -52,8 +74,8 @@ class Scheduler:
 
     def key(self, request: Request, now: int) -> Any:
         """Waiting requests are admitted in ascending order of this, ties in order of arrival.
-        `now` is engine time in ns. None for all (the default) is order of arrival."""
-        return None
+        `now` is engine time in ns. The default is that of `order`."""
+        return self.order.key(request, now)
 
     def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
         """Fill the step. `waiting` is already in the order of `key`."""
@@ -69,8 +91,26 @@ class Scheduler:
     ) -> Schedule:
         """Decide one step. `waiting` and `running` are in arrival order and are not changed; KV
         blocks are taken and returned through `kv_cache`."""
-        plan = Plan(running, kv_cache, budget, self.admission, self.preemption, self.chunked)
+        for part in self._books:
+            part.begin(now)
+
+        def rank(request: Request) -> tuple[Any, int, int]:
+            return self.key(request, now), request.arrival_time, request.number
+
+        by_rank = self.preemption.by_rank
+        plan = Plan(
+            sorted(running, key=rank) if by_rank else running,
+            kv_cache,
+            budget,
+            self.admission,
+            self.preemption,
+            self.chunked,
+            rank if by_rank else None,
+        )
         self.compose(plan, self._in_order(waiting, now))
+        for part in self._books:
+            part.scheduled(plan.schedule)
+        self._rows = plan.schedule.rows
         return plan.schedule
 
     def release(self, running: Sequence[Request], ended: Sequence[Request]) -> Sequence[Request]:
@@ -81,15 +121,26 @@ class Scheduler:
         return ended
 
     def added(self, request: Request) -> None:
-        """A request has arrived. For policies that keep books; does nothing here."""
+        """A request has arrived. Tells the parts that keep books: call it when you override it."""
+        for part in self._books:
+            part.added(request)
 
     def observe(self, step: Step) -> None:
-        """A step is complete. For policies that keep books; does nothing here."""
+        """A step is complete. Tells the parts that keep books, as above."""
+        if self._learned is not None:
+            tokens = sum(row.num_new_tokens for row in self._rows)
+            self._learned.learn(tokens, step.duration / 1e9)
+        if self._books:
+            served = [row.request for row in self._rows]
+            for part in self._books:
+                part.served(served, step)
 
     def finished(self, request: Request) -> None:
-        """A request has left. For policies that keep books; does nothing here."""
+        """A request has left. Tells the parts that keep books, as above."""
+        for part in self._books:
+            part.finished(request)
 
     def _in_order(self, waiting: Sequence[Request], now: int) -> Iterable[Request]:
         if type(self).key is Scheduler.key:
-            return waiting
+            return self.order.arrange(waiting, now)
         return sorted(waiting, key=lambda request: self.key(request, now))

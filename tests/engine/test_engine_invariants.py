@@ -119,8 +119,8 @@ class EngineMachine(RuleBasedStateMachine):
     def check_step(self, step: Step, before: dict[str, int]) -> None:
         config = self.engine.config
         assert 1 <= self.executor.batch_sizes[-1] <= config.max_num_batched_tokens
-        assert len(self.engine.running) <= config.max_num_seqs
         self.state = apply(self.state, step)
+        assert len(self.state.batch) <= config.max_num_seqs
         for request in (*self.engine.waiting, *self.engine.running):
             folded = self.state.sequences[request.request_id]
             assert folded.computed == request.num_computed_tokens

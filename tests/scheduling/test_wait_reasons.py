@@ -32,6 +32,7 @@ def more_slots(engine: Engine) -> None:
 def more_blocks(engine: Engine) -> None:
     pool = engine.kv_cache.pool
     first = len(pool.ref_counts)
+    engine.kv_cache.num_blocks = pool.num_blocks = first + PLENTY
     pool.ref_counts.extend([0] * PLENTY)
     pool._free.extend(range(first, first + PLENTY))
 
@@ -47,7 +48,7 @@ def grant(engine: Engine, wait: Wait) -> None:
     """Give what `wait` names."""
     if wait.reason in GIFTS:
         GIFTS[wait.reason](engine)
-    else:  # BATCH_NOT_FINISHED, HEAD_OF_LINE: those in the way leave
+    else:  # BATCH_NOT_FINISHED, HEAD_OF_LINE, LOWER_PRIORITY: those in the way leave
         for holder in wait.holders:
             engine.abort(holder)
 
@@ -78,7 +79,10 @@ def test_wait_reasons_are_true(
     for _ in range(steps + 4):
         try:
             engine.add_request(
-                [1] * rng.randint(1, 20), SamplingParams(max_tokens=rng.randint(1, 12))
+                [1] * rng.randint(1, 20),
+                SamplingParams(max_tokens=rng.randint(1, 12)),
+                client=rng.choice("ab"),
+                priority=rng.randint(0, 2),
             )
         except RequestRejected:
             continue
@@ -95,7 +99,8 @@ def test_wait_reasons_are_true(
         if name not in waits:
             continue
         wait = waits[name]
-        assert wait.reason is not WaitReason.LOWER_PRIORITY
+        assert wait.reason in SYSTEMS[scheduler].reasons
+        assert wait.holders
         granted = copy.deepcopy(before)
         grant(granted, wait)
         if granted.has_unfinished:
