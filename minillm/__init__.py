@@ -1,6 +1,6 @@
 """minillm: see LLM serving happen. A compact inference engine that records its every decision.
 
-    from minillm import LLM, SamplingParams, Trace
+    from minillm import LLM, SamplingParams, Trace, simulate
 
 Importing the package is quick: torch and transformers are loaded with the first `LLM`.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from minillm.llm import LLM
     from minillm.request import RequestOutput, RequestRejected, SamplingParams
     from minillm.scheduling import Scheduler
+    from minillm.simulation import simulate
     from minillm.trace.trace import Trace
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Scheduler",
     "Trace",
     "__version__",
+    "simulate",
 ]
 
 _HOME = {
@@ -43,6 +45,7 @@ _HOME = {
     "SamplingParams": "minillm.request",
     "Scheduler": "minillm.scheduling",
     "Trace": "minillm.trace.trace",
+    "simulate": "minillm.simulation",
 }
 
 

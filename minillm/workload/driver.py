@@ -10,6 +10,7 @@ from dataclasses import replace
 from minillm.chat import encode_prompt
 from minillm.engine import Engine
 from minillm.events import Step
+from minillm.execution.simulated import SimulatedExecutor
 from minillm.request import RequestRejected, SamplingParams
 from minillm.workload.spec import RequestSpec
 
@@ -20,11 +21,25 @@ class WorkloadDriver:
     A request that arrives during a step becomes visible at the step's end and keeps its own
     arrival time. When the engine is idle the clock moves to the next arrival. A request that is
     rejected at the door is recorded as such, and the run goes on.
+
+    With `max_concurrency` the loop is closed: a request is sent only when fewer than so many are
+    in the engine, and that moment is its arrival.
     """
 
-    def __init__(self, engine: Engine, workload: Iterable[RequestSpec]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        workload: Iterable[RequestSpec],
+        *,
+        max_concurrency: int | None = None,
+    ) -> None:
+        if max_concurrency is not None and max_concurrency < 1:
+            raise ValueError(f"max_concurrency must be at least 1, got {max_concurrency}")
         self.engine = engine
+        self.max_concurrency = max_concurrency
+        self._simulated = isinstance(engine.executor, SimulatedExecutor)
         self._pending = deque(sorted(workload, key=lambda spec: spec.arrival_time))
+        self._next = self._next_arrival()
         self.num_requests = len(self._pending)
         self.rejections: list[str] = []
         self._random = random.Random(engine.config.seed)
@@ -42,42 +57,82 @@ class WorkloadDriver:
     def step(self) -> Step | None:
         """Add what has arrived, then one engine step. None when there is nothing to do, or the
         executor failed (see `Engine.step`)."""
-        clock = self.engine.clock
-        self._add_arrived()
-        while self._pending and not self.engine.has_unfinished:
-            clock.advance_to(round(self._pending[0].arrival_time * 1e9))
+        engine = self.engine
+        if self._next <= engine.clock.now:
             self._add_arrived()
-        return self.engine.step()
+        while self._pending and not engine.has_unfinished:
+            engine.clock.advance_to(self._next)
+            self._add_arrived()
+        return engine.step()
+
+    def _next_arrival(self) -> int:
+        """Engine ns at which the first pending request arrives; beyond all times if there is
+        none."""
+        return round(self._pending[0].arrival_time * 1e9) if self._pending else 1 << 63
 
     def _add_arrived(self) -> None:
-        while self._pending and round(self._pending[0].arrival_time * 1e9) <= self.engine.clock.now:
-            spec = self._pending.popleft()
+        engine, limit = self.engine, self.max_concurrency
+        while self._next <= engine.clock.now:
+            if limit is not None and len(engine.waiting) + len(engine.running) >= limit:
+                return
+            spec, arrival = self._pending.popleft(), self._next
+            self._next = self._next_arrival()
             try:
-                self._add(spec)
+                self._add(spec, arrival if limit is None else engine.clock.now)
             except RequestRejected as refusal:
                 self.rejections.append(str(refusal))
 
-    def _add(self, spec: RequestSpec) -> None:
+    def _add(self, spec: RequestSpec, arrival: int) -> None:
         engine = self.engine
+        if self._simulated:
+            self._add_simulated(spec, arrival)
+            return
         sampling = replace(spec.sampling, max_tokens=spec.max_tokens or spec.sampling.max_tokens)
         text: str | None = None
         if spec.prompt is not None:
             text, token_ids = encode_prompt(spec.prompt, engine.tokenizer)
         else:
-            token_ids = self._random_tokens(spec.prompt_len or 0)
+            token_ids = self._tokens(spec)
             sampling = _fixed_length(sampling, spec)
         engine.add_request(
             token_ids,
             sampling,
             prompt=text,
-            arrival_time=round(spec.arrival_time * 1e9),
+            arrival_time=arrival,
             client=spec.client,
             priority=spec.priority,
         )
 
-    def _random_tokens(self, count: int) -> list[int]:
+    def _add_simulated(self, spec: RequestSpec, arrival: int) -> None:
+        if spec.prompt_len is None:
+            raise ValueError(
+                "simulated time serves lengths: give prompt_len and output_len, not a prompt"
+            )
+        sampling = spec.sampling
+        if spec.max_tokens is not None:
+            sampling = replace(sampling, max_tokens=spec.max_tokens)
+        self.engine.add_request(
+            None,
+            sampling,
+            num_prompt_tokens=spec.prompt_len,
+            true_output_len=spec.output_len,
+            content_ids=spec.content_ids(self.engine.config.block_size),
+            arrival_time=arrival,
+            client=spec.client,
+            priority=spec.priority,
+        )
+
+    def _tokens(self, spec: RequestSpec) -> list[int]:
+        """Seeded random tokens; the pieces that requests share are the same in each of them."""
+        tokens: list[int] = []
+        for name, count in spec.shared_pieces():
+            generator = random.Random(f"{self.engine.config.seed} {name}")
+            tokens += self._random_tokens(count, generator)
+        return tokens + self._random_tokens((spec.prompt_len or 0) - len(tokens), self._random)
+
+    def _random_tokens(self, count: int, generator: random.Random) -> list[int]:
         size = 256 if self.engine.tokenizer is None else len(self.engine.tokenizer)
-        return [self._random.randrange(size) for _ in range(count)]
+        return [generator.randrange(size) for _ in range(count)]
 
 
 def _fixed_length(sampling: SamplingParams, spec: RequestSpec) -> SamplingParams:

@@ -77,3 +77,55 @@ def test_the_same_seed_gives_the_same_steps() -> None:
 def test_impossible_requests_are_refused(fields: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RequestSpec(**fields)
+
+
+def test_shared_prefixes_are_the_same_tokens_on_a_real_engine() -> None:
+    engine = fake_engine()
+    prompts: list[list[int]] = []
+    engine.hooks.on("request_added", lambda request: prompts.append(request.prompt_token_ids))
+    shared = [
+        spec(0.0, 40, prefix_id="a", prefix_len=32),
+        spec(0.1, 40, prefix_id="a", prefix_len=32),
+    ]
+    other = [spec(0.2, 40, prefix_id="b", prefix_len=32), spec(0.3, 40)]
+    hashed = [spec(0.4, 40, hash_ids=[1, 2], hash_block_size=16) for _ in range(2)]
+    run(WorkloadDriver(engine, [*shared, *other, *hashed]))
+    first, second, third, fourth, fifth, sixth = prompts
+    assert first[:32] == second[:32]
+    assert first[32:] != second[32:]
+    assert third[:32] != first[:32]
+    assert fourth[:32] not in (first[:32], third[:32])
+    assert fifth[:32] == sixth[:32]
+    assert fifth[32:] != sixth[32:]
+    assert {len(prompt) for prompt in prompts} == {40}
+
+
+def test_a_closed_loop_sends_when_there_is_room() -> None:
+    engine = fake_engine(executor=CheckingExecutor(16, seconds=0.010))
+    driver = WorkloadDriver(engine, [spec(0.0) for _ in range(5)], max_concurrency=2)
+    most = 0
+    while not driver.finished:
+        driver.step()
+        most = max(most, len(engine.running) + len(engine.waiting))
+    assert most == 2
+    assert driver.num_pending == 0
+
+
+def test_a_loop_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_concurrency must be at least 1"):
+        WorkloadDriver(fake_engine(), [], max_concurrency=0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prefix_id": 1}, "given together"),
+        ({"prefix_id": 1, "prefix_len": 0}, "prefix_len must be at least 1"),
+        ({"prefix_id": 1, "prefix_len": 2, "hash_ids": [1]}, "either prefix_id or hash_ids"),
+    ],
+)
+def test_impossible_sharing_is_refused(fields: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RequestSpec(prompt_len=4, output_len=4, **fields)
+    with pytest.raises(ValueError, match="requests given by prompt_len"):
+        RequestSpec(prompt="text", hash_ids=[1])

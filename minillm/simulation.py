@@ -1,0 +1,301 @@
+"""`simulate`: the real engine in simulated time.
+
+The same `Engine`, schedulers and KV cache managers that serve tokens run here with a virtual
+clock; in place of the model a cost model says how long each step takes. Nothing else differs, and
+no torch is needed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from array import array
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
+
+from minillm import costs
+from minillm.clock import VirtualClock
+from minillm.config import EngineConfig
+from minillm.engine import Engine
+from minillm.events import Event, Rejected, Step
+from minillm.execution.simulated import CostModel, SimulatedExecutor
+from minillm.request import Request, RequestOutput
+from minillm.scheduling import Schedule, Scheduler, make_scheduler
+from minillm.trace.digest import RequestRecord, Series
+from minillm.trace.metrics import metrics
+from minillm.trace.recorder import Recorder
+from minillm.trace.records import Header
+from minillm.trace.trace import Trace
+from minillm.version import __version__
+from minillm.workload.driver import WorkloadDriver
+from minillm.workload.spec import RequestSpec
+
+if TYPE_CHECKING:
+    from minillm.costs import Hardware, ModelShape
+
+
+class RunSummary:
+    """What is kept of a simulated run that keeps no steps: its requests and its figures.
+
+    `requests` are as in a trace but without `token_times`; `metrics()` gives what the trace of
+    the same run would. Memory grows with requests and distinct gaps, not with tokens.
+    """
+
+    def __init__(self, engine: Engine, header: Header) -> None:
+        self.header = header
+        self.requests: list[RequestRecord] = []
+        self.num_preemptions = 0
+        self.num_steps = 0
+        self._engine = engine
+        self._open: dict[str, tuple[Request, RequestRecord]] = {}
+        self._gaps: defaultdict[int, int] = defaultdict(int)  # ns between tokens → how often
+        self._last_tokens: list[int | None] = []
+        self._queried = self._found = 0  # tokens looked up in the prefix cache, and found there
+        self._most_running = self._most_used = self._end = 0
+        engine.hooks.on("request_added", self._added)
+        engine.hooks.on("scheduled", self._scheduled)
+        engine.hooks.on("step", self._step)
+        engine.hooks.on("finished", self._finished)
+
+    @property
+    def series(self) -> Series:
+        """Of the run's extremes only: one entry, its end and the highest counts."""
+        highest = (self._end, self._most_running, 0, self._most_used)
+        return Series(*(array("q", [value]) for value in highest)) if self.num_steps else Series()
+
+    @property
+    def prefix_cache_hit_rate(self) -> float:
+        """Of the tokens looked up in the prefix cache at admissions, the share found there."""
+        return self._found / self._queried if self._queried else 0.0
+
+    @property
+    def duration(self) -> float:
+        """Engine seconds from time 0 to the end of the last step."""
+        return self._end / 1e9
+
+    def metrics(self, goodput: Mapping[str, float] | None = None) -> dict[str, float]:
+        """Figures by the names of `vllm bench serve`; see `minillm.trace.metrics.metrics`."""
+        return metrics(cast(Trace, self), goodput) | _gap_statistics(self._gaps)
+
+    def __repr__(self) -> str:
+        what = " · ".join((self.header.model, self.header.device, self.header.scheduler))
+        return (
+            f"<RunSummary {what}: {self.num_steps:,} steps, {len(self.requests):,} requests, "
+            f"{self.duration:.3f} s>"
+        )
+
+    def _added(self, request: Request) -> None:
+        record = RequestRecord(
+            id=request.request_id,
+            arrival=request.arrival_time,
+            prompt_len=request.num_prompt_tokens,
+            max_tokens=request.max_tokens,
+            client=request.client,
+            priority=request.priority,
+        )
+        self.requests.append(record)
+        self._open[request.request_id] = (request, record)
+
+    def _scheduled(self, schedule: Schedule) -> None:
+        self._last_tokens = [
+            row.request.last_token_time
+            for row in schedule.rows
+            if row.request.in_decode or row.samples
+        ]
+        for request in schedule.admitted:
+            self._queried += request.num_tokens
+            self._found += request.num_computed_tokens
+        self.num_preemptions += len(schedule.preempted)
+        engine = self._engine
+        running = len(engine.running)
+        if running > self._most_running:
+            self._most_running = running
+        used = engine.config.num_blocks - engine.kv_cache.num_free_blocks
+        if used > self._most_used:
+            self._most_used = used
+
+    def _step(self, step: Step) -> None:
+        start, duration, lasts = step.start, step.duration, self._last_tokens
+        self.num_steps += 1
+        self._end = end = start + duration
+        steady = lasts.count(start)  # whose token before came at the end of the step before
+        self._gaps[duration] += steady
+        if steady != len(lasts):
+            for last in lasts:
+                if last is not None and last != start:
+                    self._gaps[end - last] += 1
+        for event in step.events:
+            if type(event) is Rejected:
+                self._refused(event)
+
+    def _refused(self, event: Rejected) -> None:
+        self.requests.append(
+            RequestRecord(id=event.id, arrival=event.arrival, rejected=event.message)
+        )
+
+    def _finished(self, output: RequestOutput) -> None:
+        request, record = self._open.pop(output.request_id)
+        times = output.metrics
+        record.output_len = request.num_output_tokens
+        record.first_token_at = request.first_token_time
+        record.finished_at = self._engine.clock.now
+        if times.first_scheduled_time is not None:
+            record.admitted_at = round(times.first_scheduled_time * 1e9)
+        record.preemptions = request.num_preemptions
+        record.cached_tokens = times.num_cached_tokens
+        record.finish_reason = output.outputs[0].finish_reason
+
+    def close(self, events: Iterable[Event]) -> None:
+        """Take what happened after the last step."""
+        for event in events:
+            if isinstance(event, Rejected):
+                self._refused(event)
+
+
+def _gap_statistics(gaps: Mapping[int, int]) -> dict[str, float]:
+    """The inter-token latencies' figures, ms, from how often each gap (ns) occurred; as
+    `minillm.trace.metrics` computes them from the list of all gaps."""
+    lengths = sorted(gap for gap, count in gaps.items() if count)
+    upto = list(accumulate(gaps[gap] for gap in lengths))
+    count = upto[-1] if upto else 0
+    nan = math.nan
+
+    def at(rank: int) -> float:
+        return lengths[bisect_right(upto, rank)] / 1e6
+
+    def percentile(percent: int) -> float:
+        if not count:
+            return nan
+        position = (count - 1) * percent / 100
+        low = math.floor(position)
+        return at(low) + (at(min(low + 1, count - 1)) - at(low)) * (position - low)
+
+    mean = math.fsum(gap * gaps[gap] for gap in lengths) / count / 1e6 if count else nan
+    squares = math.fsum((gap / 1e6 - mean) ** 2 * gaps[gap] for gap in lengths)
+    return {
+        "mean_itl_ms": mean,
+        "median_itl_ms": percentile(50),
+        "std_itl_ms": math.sqrt(squares / count) if count else nan,
+        **{f"p{p}_itl_ms": percentile(p) for p in (50, 90, 95, 99)},
+    }
+
+
+@overload
+def simulate(
+    workload: Iterable[RequestSpec],
+    model: str | ModelShape | Mapping[str, Any] | Any = ...,
+    hardware: str | Hardware = ...,
+    scheduler: str | Scheduler = ...,
+    *,
+    record: Literal[True] = ...,
+    **settings: Any,
+) -> Trace: ...
+@overload
+def simulate(
+    workload: Iterable[RequestSpec],
+    model: str | ModelShape | Mapping[str, Any] | Any = ...,
+    hardware: str | Hardware = ...,
+    scheduler: str | Scheduler = ...,
+    *,
+    record: Literal[False] | str | os.PathLike[str],
+    **settings: Any,
+) -> RunSummary: ...
+def simulate(
+    workload: Iterable[RequestSpec],
+    model: str | ModelShape | Mapping[str, Any] | Any = "llama-2-7b",
+    hardware: str | Hardware = "a100-80gb",
+    scheduler: str | Scheduler = "sarathi",
+    *,
+    tensor_parallel: int = 1,
+    dtype: str = "float16",
+    cost_model: CostModel | None = None,
+    max_concurrency: int | None = None,
+    gpu_memory_utilization: float = 0.9,
+    record: bool | str | os.PathLike[str] = True,
+    seed: int = 0,
+    **engine_args: Any,
+) -> Trace | RunSummary:
+    """Serve `workload` in simulated time and return the record of it.
+
+    `model` and `hardware` are names or descriptions (see `minillm.costs`); `cost_model`, any
+    object with `step_seconds(batch) -> float`, overrides what they say of time. `engine_args` are
+    those of `EngineConfig`; the KV pool has what fits beside the weights unless `num_blocks` is
+    given. `max_model_len` may exceed the model's own. `max_concurrency`: see `WorkloadDriver`.
+
+    `record=True` gives the `Trace`. `record=False` keeps no steps and gives a `RunSummary`, and so
+    does a path, to which the steps are streamed (`Trace.load` reads them): memory then does not
+    grow with the length of the run. The same arguments give the same bytes.
+
+    Raises ConfigError for an impossible setting; a request that cannot be served is recorded as
+    rejected.
+    """
+    engine, header = _engine(
+        costs.cost_model(model, hardware, tensor_parallel, dtype),
+        cost_model,
+        scheduler,
+        EngineConfig.from_kwargs(seed=seed, **engine_args),
+        gpu_memory_utilization,
+    )
+    driver = WorkloadDriver(engine, workload, max_concurrency=max_concurrency)
+    recorder = summary = None
+    if record is not True:
+        summary = RunSummary(engine, header)
+    if record is not False:
+        path = None if record is True else record
+        recorder = Recorder(header, path, keep=record is True)
+        engine.hooks.on("step", recorder.on_step)
+    try:
+        while not driver.finished:
+            driver.step()
+    finally:
+        events = engine.pending_events()
+        if recorder is not None:
+            how = "complete" if driver.finished else "stopped"
+            recorder.close(events=events, how=how, time=engine.clock.now)
+    if summary is not None:
+        summary.close(events)
+        return summary
+    assert recorder is not None
+    return recorder.trace
+
+
+def _engine(
+    roofline: costs.RooflineCostModel,
+    cost_model: CostModel | None,
+    scheduler: str | Scheduler,
+    asked: EngineConfig,
+    gpu_memory_utilization: float,
+) -> tuple[Engine, Header]:
+    """An engine in virtual time, and the header of its trace."""
+    policy = make_scheduler(scheduler)
+    fit = None
+    if asked.num_blocks is None:
+        fit = roofline.num_blocks(asked.block_size or 16, gpu_memory_utilization)
+    config = asked.resolve(
+        chunked=policy.chunked,
+        model_max_len=max(roofline.shape.max_model_len, asked.max_model_len or 0),
+        blocks_that_fit=fit,
+    )
+    executor = SimulatedExecutor(roofline if cost_model is None else cost_model)
+    engine = Engine(executor, policy, config, clock=VirtualClock())
+    devices = f"{roofline.tensor_parallel} × " if roofline.tensor_parallel > 1 else ""
+    header = Header(
+        version=__version__,
+        model=roofline.shape.name,
+        scheduler=policy.name,
+        kv_cache=config.kv_cache,
+        block_size=config.block_size,
+        num_blocks=config.num_blocks,
+        max_num_seqs=config.max_num_seqs,
+        max_num_batched_tokens=config.max_num_batched_tokens,
+        max_model_len=config.max_model_len,
+        prefix_caching=config.enable_prefix_caching,
+        device=f"simulated: {devices}{roofline.hardware.name}",
+        dtype=roofline.dtype,
+        seed=config.seed,
+        kv_bytes_per_token=roofline.kv_bytes_per_token,
+    )
+    return engine, header
