@@ -22,7 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "artifacts"
 LASTING = "canvas, section, [data-action]"  # nodes of the stage that must never be replaced
-PATIENCE = 60  # seconds that a busy machine may take for anything
+PATIENCE = 120  # seconds that a busy machine may take for anything
 
 pytestmark = [
     pytest.mark.browser,
@@ -140,7 +140,8 @@ class Status:
 
     def paused_at(self, scheduler: str) -> int:
         """Wait until the engine with `scheduler` has obeyed a pause; its steps."""
-        wait(lambda: (scheduler, False) in [(s, playing) for s, _, playing in self.engines()])
+        paused = f"{scheduler} paused"
+        wait(lambda: any(e[0] == scheduler and not e[2] for e in self.engines()), f"for {paused}")
         wait(lambda: self.steps(scheduler) == self.steps(scheduler), "for its last step")
         return self.steps(scheduler)
 

@@ -29,7 +29,7 @@ def test_the_first_frame_makes_the_point() -> None:
     assert shown.start is not None
     state = shown.trace.state_at(shown.start)
     waits = state.waits_by_sequence()
-    assert len(waits) >= 5
+    assert len(waits) >= 6
     tokens = sum(n for _, n, kind in state.batch if kind == "prefill")
     assert tokens > 1500
 
