@@ -76,7 +76,6 @@ def _run_buttons(session: Session) -> None:
         key="run",
         type="secondary" if live else "primary",
         on_click=session.ask_to_run,
-        help="Serve this scene with the real model, on this machine",
     )
     if live:
         st.button("Reset", key="reset", on_click=session.reset)

@@ -10,7 +10,7 @@ from backstage.session import Session
 from backstage.shared import CHARTS, warm_up
 from backstage.words import summary
 
-TICK = 1.0  # seconds; two charts cost Python a tenth of that
+TICK = 2.0  # seconds; two charts cost over 0.1 s of the interpreter, which the engine needs
 
 
 def draw(session: Session) -> None:
