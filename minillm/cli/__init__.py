@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from minillm.cli import app as app_command
-from minillm.cli import doctor, generate, replay, run, scenes, trace
+from minillm.cli import doctor, generate, replay, roofline, run, scenes, simulate, trace
 from minillm.cli.shell import Shell
 
 cli = typer.Typer(
@@ -23,6 +23,8 @@ cli = typer.Typer(
 cli.command("app")(app_command.app)
 cli.command("scenes")(scenes.scenes)
 cli.command("run")(run.run)
+cli.command("simulate")(simulate.simulate)
+cli.command("roofline")(roofline.roofline)
 cli.command("replay")(replay.replay)
 cli.command("trace")(trace.trace)
 cli.command("generate")(generate.generate)
