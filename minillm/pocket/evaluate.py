@@ -1,7 +1,7 @@
 """Measure the pocket model: `python -m minillm.pocket.evaluate`.
 
 Everything is measured on what training never saw: held-out triples and subjects, with seen and
-held-out ways of asking. The figures go to `evaluation.json` beside the model card.
+held-out ways of asking. The figures go to `evaluation.json`, and from there to `MODEL_CARD.md`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rich.progress import track
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from minillm.pocket import arithmetic, pocket_path
+from minillm.pocket.card import model_card
 from minillm.pocket.corpus import Chat, Message
 from minillm.pocket.recall import recall_cases, share_exact
 from minillm.pocket.stories import LENGTHS, Length, sample_subject, story_request, write_story
@@ -198,11 +199,12 @@ def evaluate(folder: Path, stories: int) -> Figures:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the pocket model.")
     parser.add_argument("--model", type=Path, default=pocket_path())
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "evaluation.json")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--stories", type=int, default=50, help="stories per length")
     arguments = parser.parse_args()
     figures = evaluate(arguments.model, arguments.stories)
-    arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
+    (arguments.out / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (arguments.out / "MODEL_CARD.md").write_text(model_card(figures))
     print(json.dumps(figures, indent=2))
 
 
