@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -251,7 +252,7 @@ def simulate(
         while not driver.finished:
             driver.step()
     finally:
-        events = engine.pending_events()
+        events = engine.pending_events
         if recorder is not None:
             how = "complete" if driver.finished else "stopped"
             recorder.close(events=events, how=how, time=engine.clock.now)
@@ -271,14 +272,13 @@ def _engine(
 ) -> tuple[Engine, Header]:
     """An engine in virtual time, and the header of its trace."""
     policy = make_scheduler(scheduler)
-    fit = None
-    if asked.num_blocks is None:
-        fit = roofline.num_blocks(asked.block_size or 16, gpu_memory_utilization)
     config = asked.resolve(
         chunked=policy.chunked,
         model_max_len=max(roofline.shape.max_model_len, asked.max_model_len or 0),
-        blocks_that_fit=fit,
     )
+    if asked.num_blocks is None:
+        fit = roofline.num_blocks(config.block_size, gpu_memory_utilization)
+        config = replace(config, num_blocks=min(fit, config.num_blocks))
     executor = SimulatedExecutor(roofline if cost_model is None else cost_model)
     engine = Engine(executor, policy, config, clock=VirtualClock())
     devices = f"{roofline.tensor_parallel} × " if roofline.tensor_parallel > 1 else ""
