@@ -230,9 +230,14 @@ def simulate(
     does a path, to which the steps are streamed (`Trace.load` reads them): memory then does not
     grow with the length of the run. The same arguments give the same bytes.
 
-    Raises ConfigError for an impossible setting; a request that cannot be served is recorded as
-    rejected.
+    Raises ConfigError for an impossible setting and ValueError for prompts of text; a request that
+    cannot be served is recorded as rejected.
     """
+    specs = list(workload)
+    if any(spec.prompt_len is None for spec in specs):
+        raise ValueError(
+            "simulated time serves lengths: give prompt_len and output_len, not a prompt"
+        )
     engine, header = _engine(
         costs.cost_model(model, hardware, tensor_parallel, dtype),
         cost_model,
@@ -240,7 +245,7 @@ def simulate(
         EngineConfig.from_kwargs(seed=seed, **engine_args),
         gpu_memory_utilization,
     )
-    driver = WorkloadDriver(engine, workload, max_concurrency=max_concurrency)
+    driver = WorkloadDriver(engine, specs, max_concurrency=max_concurrency)
     recorder = summary = None
     if record is not True:
         summary = RunSummary(engine, header)
@@ -252,7 +257,7 @@ def simulate(
         while not driver.finished:
             driver.step()
     finally:
-        events = engine.pending_events
+        events = engine.pending_events()
         if recorder is not None:
             how = "complete" if driver.finished else "stopped"
             recorder.close(events=events, how=how, time=engine.clock.now)
