@@ -112,6 +112,121 @@ def test_static_keeps_newcomers_out_until_the_batch_has_ended() -> None:
     assert watch.step() == {"C": 20, "D": 6}
 
 
+def test_decode_first_lets_nobody_in_while_enough_decode() -> None:
+    """With four places, two decodes are enough: C and D wait until one of them has ended."""
+    watch = engine("decode_first", max_num_seqs=4)
+    add(watch.engine, "A", 3, 6)
+    add(watch.engine, "B", 3, 12)
+    watch.step()
+    add(watch.engine, "C", 20, 3)
+    add(watch.engine, "D", 6, 3)
+    for _ in range(5):
+        assert watch.step() == {"A": 1, "B": 1}
+        if watch.state.sequences["A"].phase != "finished":
+            assert watch.reason("C") is watch.reason("D") is WaitReason.LOWER_PRIORITY
+            assert watch.state.waits_by_sequence()["C"].holders == ("A", "B")
+    assert watch.step() == {"B": 1, "C": 20, "D": 6}
+
+
+def test_splitfuse_passes_are_of_constant_size() -> None:
+    """DeepSpeed-FastGen: every pass is filled exactly; the last ones only are smaller."""
+    watch = engine("splitfuse", max_num_batched_tokens=10)
+    two_decodes_then(watch)
+    assert watch.step() == {"A": 1, "B": 1, "C": 8}
+    assert watch.step() == {"A": 1, "B": 1, "C": 8}
+    assert watch.step() == {"A": 1, "B": 1, "C": 4, "D": 4}
+    assert watch.step() == {"A": 1, "B": 1, "C": 1, "D": 2}
+
+
+def test_splitfuse_begins_a_prompt_before_there_is_room_for_all_of_it() -> None:
+    started: dict[str, bool] = {}
+    for scheduler in ("sarathi", "splitfuse"):
+        watch = engine(scheduler, num_blocks=12, max_num_batched_tokens=10)
+        add(watch.engine, "A", 18, 4)  # 5 blocks of 11; then 6 are free
+        watch.step()
+        add(watch.engine, "B", 28, 2)  # needs 7
+        watch.step()
+        started[scheduler] = watch.step().get("B", 0) > 0
+        watch.run()
+    assert started == {"sarathi": False, "splitfuse": True}
+
+
+def test_priority_pauses_the_outranked_who_keep_their_blocks() -> None:
+    watch = engine("priority", max_num_seqs=1)
+    add_with_priority(watch, "low", 5, 6, 1)
+    watch.step()
+    add_with_priority(watch, "high", 5, 3, 0)
+    assert watch.step() == {"high": 5}
+    assert watch.reason("low") is WaitReason.LOWER_PRIORITY
+    assert watch.state.waits_by_sequence()["low"].holders == ("high",)
+    assert watch.state.sequences["low"].blocks
+    watch.step()
+    watch.step()
+    assert watch.step() == {"low": 1}  # it goes on where it was: nothing is computed again
+    assert not any(isinstance(e, Preempted) for s in watch.steps for e in s.events)
+
+
+def test_priority_takes_blocks_from_the_lowest_first() -> None:
+    watch = engine("priority", num_blocks=10)
+    for name, priority in (("low", 2), ("middle", 1)):
+        add_with_priority(watch, name, 12, 4, priority)
+    watch.step()
+    add_with_priority(watch, "high", 14, 2, 0)  # 4 blocks, 2 or 3 of them free
+    assert watch.step() == {"high": 14, "middle": 1}
+    assert [e for e in watch.steps[-1].events if isinstance(e, Preempted)] == [
+        Preempted("low", "high")
+    ]
+    assert watch.reason("low") is WaitReason.PREEMPTED
+
+
+def test_srtf_lets_the_short_overtake_and_sjf_only_among_the_waiting() -> None:
+    ends: dict[str, list[str]] = {}
+    for scheduler in ("srtf", "sjf", "sarathi"):
+        watch = engine(scheduler, max_num_seqs=1)
+        left: list[str] = []
+        watch.engine.hooks.on("finished", lambda output, left=left: left.append(output.request_id))
+        add(watch.engine, "first", 3, 20)
+        watch.step()
+        add(watch.engine, "long", 3, 12)
+        add(watch.engine, "short", 3, 2)
+        watch.run()
+        ends[scheduler] = left
+    assert ends == {
+        "srtf": ["short", "long", "first"],
+        "sjf": ["first", "short", "long"],
+        "sarathi": ["first", "long", "short"],
+    }
+
+
+def test_lightllm_learns_from_the_past_and_its_baselines_do_not() -> None:
+    """Past-future: answers are short, but everybody asks for up to 100 tokens. Conservative
+    believes max_tokens and runs few; past-future has learnt better; aggressive fills memory."""
+    most: dict[str, int] = {}
+    for scheduler in ("lightllm_conservative", "lightllm", "lightllm_aggressive"):
+        watch = Watch(fake_engine(scheduler, num_blocks=400, block_size=1, model_max_len=200))
+        watch.engine.eos_token_ids = frozenset()
+        rows: list[int] = []
+        for index in range(60):
+            watch.engine.add_request(
+                [1] * 10, SamplingParams(max_tokens=100), true_output_len=4 + index % 5
+            )
+        while watch.engine.has_unfinished:
+            watch.step()
+            rows.append(len(watch.state.batch))
+        most[scheduler] = max(rows)
+    assert most["lightllm_conservative"] <= 400 // 109
+    assert most["lightllm_conservative"] < most["lightllm"] < most["lightllm_aggressive"]
+
+
+def add_with_priority(watch: Watch, name: str, prompt: int, output: int, priority: int) -> None:
+    watch.engine.add_request(
+        [hash_free(name)] * prompt,
+        SamplingParams(temperature=0, max_tokens=output, ignore_eos=True),
+        request_id=name,
+        priority=priority,
+    )
+
+
 def test_iteration_level_scheduling_saves_the_dead_slots() -> None:
     """Orca, section 3: outputs of 2, 4 and 6 tokens cost a static batch 6 iterations of three
     slots, 18 in all; released at once they cost 2 + 4 + 6 = 12."""
