@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from minillm.clock import WallClock
-from minillm.config import EngineConfig
+from minillm.config import ConfigError, EngineConfig
 from minillm.engine import Engine
-from minillm.execution.kv_tensors import blocks_that_fit
+from minillm.execution.kv_tensors import blocks_that_fit, bytes_per_block
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.torch_executor import TorchExecutor
 from minillm.scheduling import Scheduler, make_scheduler
@@ -38,23 +38,34 @@ def build_engine(
     error. The KV pool is sized from free memory unless `num_blocks` says otherwise."""
     policy = make_scheduler(scheduler)
     config = EngineConfig.from_kwargs(**settings)
-    block_size = config.block_size or 16
-    fit = None
+    if not 0 < gpu_memory_utilization <= 1:
+        raise ConfigError(
+            f"gpu_memory_utilization must be in (0, 1], got {gpu_memory_utilization!r}."
+        )
+    limits = {"chunked": policy.chunked, "model_max_len": loaded.max_model_len}
+    resolved = config.resolve(**limits)
     if config.num_blocks is None:
         fit = blocks_that_fit(
-            loaded, block_size=block_size, gpu_memory_utilization=gpu_memory_utilization
+            loaded,
+            block_size=resolved.block_size,
+            gpu_memory_utilization=gpu_memory_utilization,
+            max_num_batched_tokens=resolved.max_num_batched_tokens,
         )
-    resolved = config.resolve(
-        chunked=policy.chunked, model_max_len=loaded.max_model_len, blocks_that_fit=fit
-    )
-    executor = TorchExecutor(
-        loaded,
-        num_blocks=resolved.num_blocks,
-        block_size=resolved.block_size,
-        max_model_len=resolved.max_model_len,
-        seed=resolved.seed,
-        attention_backend=attention_backend,
-    )
+        resolved = config.resolve(**limits, blocks_that_fit=fit)
+    try:
+        executor = TorchExecutor(
+            loaded,
+            num_blocks=resolved.num_blocks,
+            block_size=resolved.block_size,
+            seed=resolved.seed,
+            attention_backend=attention_backend,
+        )
+    except (MemoryError, RuntimeError) as error:  # torch says RuntimeError when it has no memory
+        size = resolved.num_blocks * bytes_per_block(loaded, resolved.block_size)
+        raise ConfigError(
+            f"a KV pool of {resolved.num_blocks:,} blocks takes {size:,} bytes, which cannot be "
+            "had here. Lower num_blocks, or leave it out to take what fits."
+        ) from error
     engine = Engine(
         executor,
         policy,
@@ -62,6 +73,7 @@ def build_engine(
         clock=WallClock(),
         tokenizer=loaded.tokenizer,
         eos_token_ids=sorted(loaded.eos_token_ids),
+        vocab_size=loaded.vocab_size,
     )
     engine.hooks.on_demand("attention", partial(setattr, executor, "on_attention"))
     return engine

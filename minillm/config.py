@@ -38,6 +38,18 @@ class EngineConfig:
     kv_cache: str = "paged"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("block_size", "num_blocks", "max_num_seqs", "max_num_batched_tokens"):
+            self._positive(name, 1)
+        self._positive("max_model_len", 1)
+        if self.enable_prefix_caching not in (None, True, False):
+            raise ConfigError(
+                f"enable_prefix_caching must be True, False or None, got "
+                f"{self.enable_prefix_caching!r}."
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ConfigError(f"seed must be a whole number, got {self.seed!r}.")
+
     @classmethod
     def from_kwargs(cls, **kwargs: Any) -> EngineConfig:
         """Build from keyword arguments; an unknown one is an error, never dropped."""
@@ -51,11 +63,7 @@ class EngineConfig:
         return cls(**kwargs)
 
     def resolve(
-        self,
-        *,
-        chunked: bool,
-        model_max_len: int,
-        blocks_that_fit: int | None = None,
+        self, *, chunked: bool, model_max_len: int, blocks_that_fit: int | None = None
     ) -> ResolvedConfig:
         """Choose every unset value and refuse impossible ones.
 
@@ -80,9 +88,15 @@ class EngineConfig:
                 f"max_num_seqs {max_num_seqs} is above max_num_batched_tokens {budget}: a step "
                 "could not decode every running sequence. Lower the one or raise the other."
             )
-        wanted = max_num_seqs * -(-max_model_len // block_size)
-        default = wanted if blocks_that_fit is None else min(blocks_that_fit, wanted)
-        num_blocks = self._positive("num_blocks", max(1, default))
+        usable = max_num_seqs * -(-max_model_len // block_size)
+        if self.num_blocks is None and blocks_that_fit is not None:
+            if blocks_that_fit < 1:
+                raise ConfigError(
+                    f"memory has no room for even one KV block of {block_size} tokens. Free some, "
+                    "allow more of it, or take a smaller model."
+                )
+            usable = min(usable, blocks_that_fit)
+        num_blocks = self._positive("num_blocks", usable)
         return ResolvedConfig(
             block_size=block_size,
             num_blocks=num_blocks,

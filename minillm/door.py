@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from minillm.config import ResolvedConfig
 from minillm.request import RequestRejected, SamplingParams
 from minillm.scheduling import Scheduler
+
+
+def check_vocabulary(token_ids: Sequence[int], vocab_size: int | None) -> None:
+    """Raises RequestRejected for a token id that the model has no embedding for. None: any."""
+    if vocab_size is None or not token_ids:
+        return
+    worst = max(token_ids) if min(token_ids) >= 0 else min(token_ids)
+    if not 0 <= worst < vocab_size:
+        raise RequestRejected(f"token id {worst} is outside the vocabulary of {vocab_size:,}.")
 
 
 def check_fits(
@@ -42,6 +53,8 @@ def check_fits(
         raise RequestRejected(
             f"prompt + max_tokens − 1 = {length:,} + {max(1, max_tokens):,} − 1 tokens can "
             f"never fit the KV pool: {usable:,} usable blocks × {config.block_size} = "
-            f"{slots:,} slots. Raise num_blocks or lower max_tokens."
+            f"{slots:,} slots ({config.num_blocks:,} blocks, of which scheduler "
+            f"{scheduler.name!r} leaves {config.num_blocks - usable:,} free as watermark). "
+            "Raise num_blocks or lower max_tokens."
         )
     return max_tokens

@@ -21,7 +21,7 @@ from typing import Any
 from minillm.arrivals import ArrivalQueue
 from minillm.clock import VirtualClock
 from minillm.config import ResolvedConfig
-from minillm.door import check_fits
+from minillm.door import check_fits, check_vocabulary
 from minillm.events import (
     Added,
     Alloc,
@@ -71,6 +71,7 @@ class Engine:
         clock: VirtualClock,
         tokenizer: Any = None,
         eos_token_ids: Sequence[int] = (),
+        vocab_size: int | None = None,
         estimate: Estimate | None = None,
     ) -> None:
         self.executor = executor
@@ -79,6 +80,7 @@ class Engine:
         self.clock = clock
         self.tokenizer = tokenizer
         self.eos_token_ids = frozenset(eos_token_ids)
+        self.vocab_size = vocab_size
         self.hooks = Hooks()
         self.budget = Budget(config.max_num_batched_tokens, config.max_num_seqs)
         scheduler.bind(estimate, Random(config.seed), self.budget)
@@ -93,6 +95,8 @@ class Engine:
         self._count = 0
         self._next_step = 0
         self._last_waits: tuple[Wait, ...] = ()
+        self._in_step = False
+        self._to_tell: list[tuple[str, tuple[Any, ...]]] = []  # hooks to call when it is over
 
     # ---- requests ----------------------------------------------------------------------------
 
@@ -115,19 +119,20 @@ class Engine:
         A simulated request gives `num_prompt_tokens` and `true_output_len` in place of token
         ids. Raises RequestRejected, and records it, when the request can never be served.
         """
-        number = self._count
-        request_id = str(number) if request_id is None else request_id
-        sampling = sampling or SamplingParams()
-        arrival = self.clock.now if arrival_time is None else arrival_time
-        length = len(prompt_token_ids) if prompt_token_ids is not None else num_prompt_tokens or 0
-        if request_id in self._used_ids or request_id.startswith("*"):
-            raise ValueError(f"request id {request_id!r} was used before, or begins with '*'.")
-        self._used_ids.add(request_id)
+        self._refuse_in_step("add_request")
+        now = self.clock.now
+        arrival = now if arrival_time is None else arrival_time
+        if arrival > now:
+            raise ValueError(f"arrival_time {arrival} ns is after the engine's now, {now} ns.")
+        request_id = self._name(request_id)
+        number, sampling = self._count, sampling or SamplingParams()
         self._count += 1
+        length = len(prompt_token_ids) if prompt_token_ids is not None else num_prompt_tokens or 0
         try:
+            check_vocabulary(prompt_token_ids or (), self.vocab_size)
             max_tokens = self.check_fits(length, sampling)
         except RequestRejected as refusal:
-            self._log.append(Rejected(request_id, arrival, str(refusal)))
+            self.refuse(str(refusal), arrival, request_id)
             raise
         request = Request(
             request_id=request_id,
@@ -151,6 +156,27 @@ class Engine:
         self.hooks.emit("request_added", request)
         return request_id
 
+    def refuse(self, message: str, arrival: int, request_id: str | None = None) -> None:
+        """Record that a request which arrived at `arrival` (ns) was turned away, and why."""
+        if request_id is None:
+            request_id = self._name(None)
+            self._count += 1
+        self._log.append(Rejected(request_id, arrival, message))
+
+    def _name(self, wanted: str | None) -> str:
+        """The id of a new request: the caller's, or the next number that nobody has used."""
+        if wanted is None:
+            while str(self._count) in self._used_ids:
+                self._count += 1
+            wanted = str(self._count)
+        if not isinstance(wanted, str) or wanted.startswith("*") or wanted in self._used_ids:
+            raise ValueError(
+                f"request id {wanted!r}: an id is a string that was not used before and does not "
+                "begin with '*'."
+            )
+        self._used_ids.add(wanted)
+        return wanted
+
     def check_fits(self, length: int, sampling: SamplingParams) -> int:
         """The max_tokens in force for a prompt of `length` tokens; raises RequestRejected with
         the numbers when it can never be served. Changes nothing; any thread may ask."""
@@ -158,10 +184,12 @@ class Engine:
 
     def abort(self, request_id: str) -> bool:
         """End a request now; its blocks return. False when it is not in the engine."""
+        self._refuse_in_step("abort")
         stream = self._streams.get(request_id)
         if stream is None:
             return False
-        self._leave(stream.request, FinishReason.ABORT)
+        # one whose generation has ended keeps its reason: only its static batch still ran
+        self._leave(stream.request, stream.request.finish_reason or FinishReason.ABORT)
         self._release(())
         return True
 
@@ -179,8 +207,24 @@ class Engine:
     def step(self) -> Step | None:
         """Schedule, execute, apply, record. None when nothing is unfinished, or when the
         executor raised: then that step's requests have ended `error` and the engine goes on."""
+        self._refuse_in_step("step")
         if not self.has_unfinished:
             return None
+        self._in_step = True
+        try:
+            step = self._step()
+        finally:
+            self._in_step = False
+        if step is not None:
+            self._tell_moves(step)
+            self.hooks.emit("step", step)
+            self.scheduler.observe(step)
+        told, self._to_tell = self._to_tell, []
+        for event, arguments in told:
+            self.hooks.emit(event, *arguments)
+        return step
+
+    def _step(self) -> Step | None:
         clock = self.clock
         clock.begin_step()
         start = clock.now
@@ -224,8 +268,6 @@ class Engine:
         )
         self._last_waits = waits
         self._next_step += 1
-        self.scheduler.observe(step)
-        self._tell(step)
         return step
 
     def _move(self, schedule: Schedule, now: int) -> None:
@@ -264,7 +306,7 @@ class Engine:
                 text[request.request_id] = delta
             if reason is not None:
                 ended.append((request, reason))
-            self.hooks.emit("token", request, sampled)
+            self._tell("token", request, sampled)
         return text, ended
 
     def _stamp(self, rows: Sequence[Row], result: Result) -> dict[str, tuple[int, ...]]:
@@ -304,31 +346,45 @@ class Engine:
         stream = self._streams.pop(request.request_id)
         self.scheduler.finished(request)
         if self.hooks.wanted("finished"):
-            self.hooks.emit("finished", stream.result(self.clock.now))
+            self._tell("finished", stream.result(self.clock.now))
 
     # ---- the record --------------------------------------------------------------------------
 
+    @property
     def pending_events(self) -> tuple[Event, ...]:
-        """Events after the last step (aborts, rejections), for the closing record."""
-        return self._drain()
+        """Events after the last step (aborts, rejections): they belong to the next step, or to
+        the closing record."""
+        return tuple(self._log)
 
     def _drain(self) -> tuple[Event, ...]:
         events = tuple(self._log)
         self._log.clear()
         return events
 
-    def _tell(self, step: Step) -> None:
-        hooks = self.hooks
+    def _tell(self, event: str, *arguments: Any) -> None:
+        """Call the hooks now, or when the step in progress is over: a hook may use the engine."""
+        if not self._in_step:
+            self.hooks.emit(event, *arguments)
+        elif self.hooks.wanted(event):
+            self._to_tell.append((event, arguments))
+
+    def _tell_moves(self, step: Step) -> None:
         for name, kind in (
             ("blocks_allocated", Alloc),
             ("blocks_freed", Free),
             ("preempted", Preempted),
         ):
-            if hooks.wanted(name):
+            if self.hooks.wanted(name):
                 for event in (*step.events, *step.after):
                     if isinstance(event, kind):
-                        hooks.emit(name, event)
-        hooks.emit("step", step)
+                        self.hooks.emit(name, event)
+
+    def _refuse_in_step(self, call: str) -> None:
+        if self._in_step:
+            raise RuntimeError(
+                f"Engine.{call} was called in the middle of a step, by a hook on 'scheduled' or "
+                "'attention'. Use a hook on 'step', which is called when the step is over."
+            )
 
     def _describe(self, schedule: Schedule) -> str:
         waits = "; ".join(f"{w.who}: {w.reason} (needs {w.needs})" for w in schedule.waits)

@@ -23,7 +23,8 @@ EVENTS = (
 
 
 class Hooks:
-    """`hooks.on(event, fn)` calls fn at every such event, in the engine's thread.
+    """`hooks.on(event, fn)` calls fn at every such event, in the engine's thread: `scheduled` and
+    `attention` at once, all others when the step is over, so that they may use the engine.
 
     A hook that raises is reported once and dropped; it never stops the engine.
     """
@@ -68,5 +69,6 @@ class Hooks:
                 function(*args)
             except Exception:
                 log.exception("hook %r on %r raised and was dropped", function, event)
-                functions.remove(function)
-                self._connect(event)
+                if function in functions:  # it may have taken itself off
+                    functions.remove(function)
+                    self._connect(event)

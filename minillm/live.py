@@ -8,6 +8,7 @@ steps, and change no figure: the engine clock moves only while a step runs.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -22,6 +23,7 @@ from minillm.workload.spec import Message
 log = logging.getLogger(__name__)
 
 FULL_SPEED = 0.0
+MIN_PACE = 0.01  # steps per second
 
 
 class LiveRun:
@@ -64,9 +66,12 @@ class LiveRun:
             self._gate.notify()
 
     def set_pace(self, steps_per_second: float) -> None:
-        """FULL_SPEED (0) or any positive pace."""
-        if steps_per_second < 0:
-            raise ValueError(f"pace must be ≥ 0 steps per second, got {steps_per_second}")
+        """FULL_SPEED (0), or steps per second from MIN_PACE up."""
+        if steps_per_second != FULL_SPEED and not MIN_PACE <= steps_per_second < math.inf:
+            raise ValueError(
+                f"pace must be 0 (full speed) or at least {MIN_PACE} steps per second, got "
+                f"{steps_per_second}"
+            )
         with self._gate:
             self._pace = steps_per_second
             self._gate.notify()
@@ -75,9 +80,12 @@ class LiveRun:
         self, prompt: str | list[Message], sampling: SamplingParams, *, client: str | None = None
     ) -> None:
         """Add a request at the engine time of its arrival; it waits for its turn like any other.
-        Raises ValueError for what cannot be tokenised, RequestRejected for what cannot fit."""
+        Raises ValueError for what cannot be tokenised, RequestRejected for what cannot fit,
+        RuntimeError when the run is over."""
+        if not self.alive or self._closed:
+            raise RuntimeError(self._problem or "this run is closed: start a new one")
         engine = self._driver.engine
-        text, token_ids = encode_prompt(prompt, engine.tokenizer)
+        text, token_ids = encode_prompt(prompt, engine.tokenizer, template_optional=True)
         engine.check_fits(len(token_ids), sampling)
 
         def add() -> None:
@@ -135,14 +143,15 @@ class LiveRun:
         finally:
             engine = self._driver.engine
             how = "complete" if self._driver.finished else "stopped"
-            self.recorder.close(events=engine.pending_events(), how=how, time=engine.clock.now)
+            self.recorder.close(events=engine.pending_events, how=how, time=engine.clock.now)
 
     def _wait_for_turn(self) -> bool:
         """Block until a step may begin. False when the run is closed."""
         with self._gate:
             while not self._closed:
                 while self._commands:
-                    self._obey(self._commands.popleft())
+                    self._obey(self._commands[0])
+                    self._commands.popleft()  # only now: `idle` looks from another thread
                 if not self._driver.finished:
                     if self._playing:
                         return True

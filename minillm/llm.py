@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral
 
 from minillm.build import build_engine, header_of
 from minillm.chat import encode_prompt
+from minillm.config import ConfigError
+from minillm.door import check_vocabulary
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.loader import load_model
 from minillm.request import FinishReason, RequestOutput, RequestRejected, SamplingParams
 from minillm.scheduling import Scheduler
 from minillm.trace.recorder import Recorder
+from minillm.trace.records import Closing
 from minillm.trace.trace import Trace
 from minillm.workload.spec import Message
 
@@ -49,6 +54,8 @@ class LLM:
     ) -> None:
         if isinstance(model, str):
             model = load_model(model, device=device, dtype=dtype)
+        elif (device, dtype) != ("auto", "auto"):
+            raise ConfigError("this model is loaded already: give device and dtype to load_model.")
         self.loaded = model
         self.engine = build_engine(
             model,
@@ -70,12 +77,17 @@ class LLM:
     @property
     def trace(self) -> Trace:
         """The record of everything this LLM has done so far."""
-        return self._recorder.trace
+        trace, events = self._recorder.trace, self.engine.pending_events
+        if not events:
+            return trace
+        # aborts and failures that no step has followed yet: as if the run closed here
+        closing = Closing(closing="stopped", time=self.engine.clock.now, events=events)
+        return Trace(trace.header, trace.steps, closing)
 
     def generate(
         self,
         prompts: Prompt | Sequence[Prompt],
-        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[RequestOutput]:
@@ -85,12 +97,12 @@ class LLM:
         Raises RequestRejected, before anything runs, when a prompt can never be served.
         """
         encoded = [self._encode(prompt) for prompt in _as_list(prompts)]
-        return self._run(encoded, sampling, on_progress)
+        return self._run(encoded, sampling_params, on_progress)
 
     def chat(
         self,
         conversations: Sequence[Message] | Sequence[Sequence[Message]],
-        sampling: SamplingParams | Sequence[SamplingParams] | None = None,
+        sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[RequestOutput]:
@@ -99,43 +111,54 @@ class LLM:
         if conversations and isinstance(conversations[0], dict):
             conversations = [conversations]  # type: ignore[list-item]
         encoded = [encode_prompt(messages, self.loaded.tokenizer) for messages in conversations]  # type: ignore[arg-type]
-        return self._run(encoded, sampling, on_progress)
+        return self._run(encoded, sampling_params, on_progress)
 
     def stream(
-        self, prompt: Prompt | Sequence[Message], sampling: SamplingParams | None = None
+        self, prompt: Prompt | Sequence[Message], sampling_params: SamplingParams | None = None
     ) -> Iterator[RequestOutput]:
         """The growing output of one prompt, after each step that changed it. Leaving the loop
         early aborts the request."""
         text, token_ids = self._encode(prompt)
-        finished: list[RequestOutput] = []
-        off = self.engine.hooks.on("finished", finished.append)
-        request_id = self.engine.add_request(token_ids, sampling, prompt=text)
+        request_id = self.engine.add_request(token_ids, sampling_params, prompt=text)
         seen = 0
-        try:
-            while not finished:
+        with self._collected([request_id]) as finished:
+            while request_id not in finished:
                 self.engine.step()
                 output = self.engine.output(request_id)
                 if output is not None and len(output.outputs[0].token_ids) > seen:
                     seen = len(output.outputs[0].token_ids)
                     yield output
-            yield finished[0]
-        finally:
-            off()
-            self.engine.abort(request_id)
+            yield finished[request_id]
 
     def _encode(self, prompt: Prompt | Sequence[Message]) -> tuple[str | None, list[int]]:
         if isinstance(prompt, str):
             return encode_prompt(prompt, self.loaded.tokenizer)
         if prompt and isinstance(prompt[0], dict):
             return encode_prompt(prompt, self.loaded.tokenizer)  # type: ignore[arg-type]
-        return None, self._checked_ids(prompt)  # type: ignore[arg-type]
-
-    def _checked_ids(self, token_ids: Sequence[int]) -> list[int]:
-        size = self.loaded.vocab_size
+        token_ids = list(prompt)
         for token in token_ids:
-            if not 0 <= token < size:
-                raise ValueError(f"token id {token} is outside the vocabulary of {size:,}")
-        return list(token_ids)
+            if not _is_token(token):
+                raise ValueError(f"a prompt is text or whole-number token ids, got {token!r}")
+        return None, [int(token) for token in token_ids]  # type: ignore[arg-type]
+
+    @contextmanager
+    def _collected(self, ids: Sequence[str]) -> Iterator[dict[str, RequestOutput]]:
+        """The outputs of the requests `ids` by id, as they finish; on the way out those that
+        have not finished are aborted."""
+        outputs: dict[str, RequestOutput] = {}
+        mine = set(ids)
+
+        def collect(output: RequestOutput) -> None:
+            if output.request_id in mine:
+                outputs[output.request_id] = output
+
+        off = self.engine.hooks.on("finished", collect)
+        try:
+            yield outputs
+        finally:
+            off()
+            for request_id in ids:
+                self.engine.abort(request_id)
 
     def _run(
         self,
@@ -147,27 +170,21 @@ class LLM:
         params = _one_each(sampling, len(encoded))
         for index, ((_, token_ids), each) in enumerate(zip(encoded, params, strict=True)):
             try:
+                check_vocabulary(token_ids, engine.vocab_size)
                 engine.check_fits(len(token_ids), each)
             except RequestRejected as refusal:
                 raise RequestRejected(f"prompt {index}: {refusal}") from None
-        outputs: dict[str, RequestOutput] = {}
-
-        def collect(output: RequestOutput) -> None:
-            outputs[output.request_id] = output
-            if on_progress is not None:
-                on_progress(len(outputs), len(encoded))
-
-        off = engine.hooks.on("finished", collect)
-        ids: list[str] = []
-        try:
-            for (text, token_ids), each in zip(encoded, params, strict=True):
-                ids.append(engine.add_request(token_ids, each, prompt=text))
-            while not all(request_id in outputs for request_id in ids):
+        ids = [
+            engine.add_request(token_ids, each, prompt=text)
+            for (text, token_ids), each in zip(encoded, params, strict=True)
+        ]
+        with self._collected(ids) as outputs:
+            told = 0
+            while len(outputs) < len(ids):
                 engine.step()
-        finally:
-            off()
-            for request_id in ids:
-                engine.abort(request_id)
+                if on_progress is not None and len(outputs) > told:
+                    told = len(outputs)
+                    on_progress(told, len(ids))
         failed = [i for i in ids if outputs[i].outputs[0].finish_reason == FinishReason.ERROR]
         if failed:
             raise RuntimeError(
@@ -177,11 +194,16 @@ class LLM:
         return [outputs[request_id] for request_id in ids]
 
 
+def _is_token(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def _as_list(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
     """One prompt or many: token ids are integers, prompts are not."""
     if isinstance(prompts, str):
         return [prompts]
-    if prompts and isinstance(prompts[0], int):
+    prompts = list(prompts)  # type: ignore[assignment]  # an array of token ids is one too
+    if prompts and _is_token(prompts[0]):
         return [prompts]  # type: ignore[list-item]
     return prompts  # type: ignore[return-value]
 

@@ -31,9 +31,19 @@ class FinishReason(StrEnum):
     ERROR = "error"  # the executor raised while this request was in the batch
 
 
+MIN_TEMPERATURE = 0.001
+
+
 def _require(ok: bool, message: str) -> None:
     if not ok:
         raise ValueError(message)
+
+
+def _require_number(name: str, value: object, kind: type[int] | type[float]) -> None:
+    allowed = (int, float) if kind is float else (int,)
+    if isinstance(value, bool) or not isinstance(value, allowed) or value != value:
+        number = "number" if kind is float else "whole number"
+        raise ValueError(f"{name} must be a {number}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +71,30 @@ class SamplingParams:
     logprobs: int | None = None  # how many alternatives to report beside the sampled token
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
-        object.__setattr__(self, "stop", tuple(self.stop))
-        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids))
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        object.__setattr__(self, "stop", stop)
+        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids or ()))
+        for name in ("temperature", "top_p", "min_p"):
+            _require_number(name, getattr(self, name), float)
+        for name in ("repetition_penalty", "presence_penalty", "frequency_penalty"):
+            _require_number(name, getattr(self, name), float)
+        for name in ("top_k", "min_tokens"):
+            _require_number(name, getattr(self, name), int)
+        for name in ("seed", "max_tokens", "logprobs"):
+            if getattr(self, name) is not None:
+                _require_number(name, getattr(self, name), int)
+        _require(
+            all(isinstance(text, str) for text in self.stop),
+            f"stop must be text or a list of texts, got {self.stop!r}",
+        )
+        for token in self.stop_token_ids:
+            _require_number("a stop token id", token, int)
         _require(self.temperature >= 0, f"temperature must be ≥ 0, got {self.temperature}")
+        _require(
+            self.temperature == 0 or self.temperature >= MIN_TEMPERATURE,
+            f"temperature must be 0 (greedy) or at least {MIN_TEMPERATURE}, got "
+            f"{self.temperature}: logits divided by less overflow",
+        )
         _require(self.top_k >= 0, f"top_k must be ≥ 0 (0 keeps all), got {self.top_k}")
         _require(0 < self.top_p <= 1, f"top_p must be in (0, 1], got {self.top_p}")
         _require(0 <= self.min_p <= 1, f"min_p must be in [0, 1], got {self.min_p}")
@@ -101,7 +130,7 @@ class Request:
     """One sequence in the engine. Only the engine and the plan of a step change it.
 
     Times are engine-clock nanoseconds. A simulated request has no token ids
-    (`prompt_token_ids is None`): its prompt is a length, and `hash_ids` may say which of its
+    (`prompt_token_ids is None`): its prompt is a length, and `content_ids` may say which of its
     blocks it shares with others.
     """
 

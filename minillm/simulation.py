@@ -257,7 +257,7 @@ def simulate(
         while not driver.finished:
             driver.step()
     finally:
-        events = engine.pending_events()
+        events = engine.pending_events
         if recorder is not None:
             how = "complete" if driver.finished else "stopped"
             recorder.close(events=events, how=how, time=engine.clock.now)

@@ -163,12 +163,27 @@ def test_a_bad_prompt_is_refused_and_the_run_goes_on(live: SimpleNamespace) -> N
         live.run.submit("", SamplingParams())
     with pytest.raises(RequestRejected, match="tokens"):
         live.run.submit("x" * 1000, SamplingParams())
-    with pytest.raises(ValueError, match="no chat template"):
-        live.run.submit([{"role": "user", "content": "x"}], SamplingParams())
-    with pytest.raises(ValueError, match="pace must be ≥ 0"):
-        live.run.set_pace(-1)
+    with pytest.raises(ValueError, match="not valid Unicode at character 1"):
+        live.run.submit("a\ud800", SamplingParams())
+    for pace in (-1, 1e-11, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="pace must be 0"):
+            live.run.set_pace(pace)
     live.run.step()
     wait_until(lambda: steps(live) == 1, "a step is done")
+
+
+def test_messages_reach_a_model_without_chat_template_as_text(live: SimpleNamespace) -> None:
+    live.run.submit([{"role": "user", "content": "x"}], SamplingParams(max_tokens=1))
+    live.run.play()
+    wait_until(lambda: live.run.idle, "everything is served")
+    assert live.recorder.trace.requests[0].prompt == "x"
+
+
+def test_a_closed_run_says_so() -> None:
+    live = make()
+    live.run.close()
+    with pytest.raises(RuntimeError, match="this run is closed"):
+        live.run.submit("hello", SamplingParams())
 
 
 def test_closing_ends_the_thread_and_the_recording() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from minillm import LLM, ConfigError, RequestRejected, SamplingParams
@@ -46,7 +47,9 @@ def test_token_ids_and_text_prompts_mean_the_same(llm: LLM) -> None:
     (a,) = llm.generate("The fox", GREEDY)
     (b,) = llm.generate(ids, GREEDY)
     (c,) = llm.generate([ids], GREEDY)
+    (d,) = llm.generate(np.array(ids), GREEDY)  # type: ignore[arg-type]
     assert a.outputs[0].token_ids == b.outputs[0].token_ids == c.outputs[0].token_ids
+    assert d.outputs[0].token_ids == a.outputs[0].token_ids
 
 
 def test_streaming_grows_to_the_same_text(llm: LLM) -> None:
@@ -65,7 +68,30 @@ def test_leaving_a_stream_aborts_its_request(llm: LLM) -> None:
     for _ in llm.stream("The fox", SamplingParams(max_tokens=50, ignore_eos=True)):
         break
     assert not llm.engine.has_unfinished
-    assert llm.trace.requests[-1].finish_reason in (None, "abort")
+    assert llm.trace.requests[-1].finish_reason == "abort"
+
+
+def test_a_stream_is_not_confused_by_other_requests(llm: LLM) -> None:
+    stream = llm.stream("The fox", GREEDY)
+    next(stream)
+    (other,) = llm.generate("A bear", SamplingParams(temperature=0, max_tokens=2))
+    last = list(stream)[-1]
+    assert last.prompt == "The fox"
+    assert other.prompt == "A bear"
+    assert last.finished
+
+
+def test_progress_is_told_and_its_failure_reaches_the_caller(llm: LLM) -> None:
+    told: list[tuple[int, int]] = []
+    llm.generate(["a", "b"], GREEDY, on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (2, 2)
+
+    def bad(done: int, total: int) -> None:
+        raise RuntimeError("progress")
+
+    with pytest.raises(RuntimeError, match="progress"):
+        llm.generate(["a", "b"], GREEDY, on_progress=bad)
+    assert not llm.engine.has_unfinished
 
 
 def test_a_stop_string_ends_the_text_before_it(llm: LLM) -> None:
@@ -137,6 +163,10 @@ def test_a_bad_prompt_is_named_before_anything_runs(llm: LLM) -> None:
         llm.generate([[1, 999999]], GREEDY)
     with pytest.raises(ValueError, match="2 sampling parameters for 1 prompts"):
         llm.generate(["a"], [GREEDY, GREEDY])
+    with pytest.raises(ValueError, match=r"whole-number token ids, got 1\.5"):
+        llm.generate([[1.5]], GREEDY)  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="not valid Unicode"):
+        llm.generate("\ud800", GREEDY)
     with pytest.raises(ValueError, match="exactly role and content"):
         llm.chat([{"role": "user"}])
     assert len(llm.trace.steps) == steps
@@ -149,6 +179,12 @@ def test_a_bad_prompt_is_named_before_anything_runs(llm: LLM) -> None:
         ({"num_blocks": 0}, "num_blocks must be at least 1"),
         ({"attention_backend": "flash"}, "unknown attention_backend 'flash'"),
         ({"kv_cache": "pages"}, "unknown kv_cache 'pages'"),
+        ({"block_size": "16"}, "block_size must be a whole number, got '16'"),
+        ({"num_blocks": 10**12}, "a KV pool of 1,000,000,000,000 blocks takes"),
+        ({"gpu_memory_utilization": 90}, r"gpu_memory_utilization must be in \(0, 1\], got 90"),
+        ({"enable_prefix_caching": "no"}, "enable_prefix_caching must be True, False or None"),
+        ({"seed": "a"}, "seed must be a whole number"),
+        ({"dtype": "bfloat16"}, "loaded already"),
     ],
 )
 def test_impossible_settings_are_refused(llm: LLM, settings: dict, message: str) -> None:

@@ -13,6 +13,13 @@ from minillm.request import RequestMetrics, SamplingParams
     ("settings", "message"),
     [
         ({"temperature": -1}, "temperature must be ≥ 0, got -1"),
+        ({"temperature": 1e-310}, r"0 \(greedy\) or at least 0.001"),
+        ({"temperature": float("nan")}, "temperature must be a number, got nan"),
+        ({"top_k": 2.5}, "top_k must be a whole number, got 2.5"),
+        ({"seed": "x"}, "seed must be a whole number, got 'x'"),
+        ({"max_tokens": "5"}, "max_tokens must be a whole number"),
+        ({"stop": (5,)}, "stop must be text or a list of texts"),
+        ({"stop_token_ids": ("a",)}, "a stop token id must be a whole number"),
         ({"top_p": 0}, r"top_p must be in \(0, 1\]"),
         ({"top_k": -1}, "top_k"),
         ({"min_p": 2}, "min_p"),

@@ -110,7 +110,7 @@ class Session:
         sampling = SamplingParams(temperature=0, max_tokens=most)
         try:
             run.submit([{"role": "user", "content": text}], sampling, client="you")
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             self.prompt_note = (False, str(error))
             return
         self.shown.expect_more()

@@ -56,7 +56,7 @@ def run(
     finally:
         how = "complete" if driver.finished else "stopped"
         engine = driver.engine
-        recorder.close(events=engine.pending_events(), how=how, time=engine.clock.now)
+        recorder.close(events=engine.pending_events, how=how, time=engine.clock.now)
     _report(driver, recorder, chosen, scheduler)
 
 

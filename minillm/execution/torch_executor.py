@@ -25,7 +25,6 @@ class TorchExecutor:
         *,
         num_blocks: int,
         block_size: int,
-        max_model_len: int,
         seed: int = 0,
         attention_backend: str = "auto",
     ) -> None:
@@ -34,11 +33,6 @@ class TorchExecutor:
                 f"unknown attention_backend {attention_backend!r}."
                 f"{closest(attention_backend, ATTENTION_BACKENDS)} "
                 f"Known: {', '.join(ATTENTION_BACKENDS)}."
-            )
-        if max_model_len > loaded.max_model_len:
-            raise ConfigError(
-                f"max_model_len {max_model_len} is above the model's own limit of "
-                f"{loaded.max_model_len} tokens."
             )
         self.loaded = loaded
         self.kv = KVTensors(loaded, num_blocks=num_blocks, block_size=block_size)

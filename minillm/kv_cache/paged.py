@@ -111,7 +111,7 @@ class PagedKVCache:
         for index in range(len(contents), full):
             content = self._content(request, index)
             if content is None:
-                return
+                break
             parent = contents[-1] if contents else ROOT
             content_id, added = self.pool.register(table[index], (parent, content))
             contents.append(content_id)

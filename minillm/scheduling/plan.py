@@ -144,6 +144,9 @@ class Plan:
         victim.num_computed_tokens = 0
         victim.in_decode = False
         victim.num_preemptions += 1
+        for row in [row for row in self.schedule.rows if row.request is victim]:
+            self.schedule.rows.remove(row)  # a policy may change its mind
+            self.tokens_left += row.num_new_tokens
         self.schedule.preempted.append(victim)
         holders = (ALL_RUNNING,) if victim is by else (by.request_id,)
         self.wait(victim.request_id, WaitReason.PREEMPTED, holders)

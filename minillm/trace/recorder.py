@@ -106,10 +106,10 @@ class Recorder:
         """Write one step, and the keyframe when it is due."""
         try:
             apply(self._state, step)
-        except TraceError as error:  # a file with it in could not be read back
+            line = encode(step)
+        except (TraceError, UnicodeEncodeError) as error:  # with it in, no one could read the file
             self._give_up(str(error))
             return
-        line = encode(step)
         self._write(line)
         if self._next % KEYFRAME_EVERY == 0:
             self._write(encode(self._state.keyframe()))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from minillm.chat import encode_prompt
-from minillm.engine import Engine
+from minillm.engine import Engine, EngineStuck
 from minillm.events import Step
 from minillm.execution.simulated import SimulatedExecutor
 from minillm.request import RequestRejected, SamplingParams
@@ -63,7 +63,14 @@ class WorkloadDriver:
         while self._pending and not engine.has_unfinished:
             engine.clock.advance_to(self._next)
             self._add_arrived()
-        return engine.step()
+        while True:
+            try:
+                return engine.step()
+            except EngineStuck:  # a policy may wait for company, as long as there is some to come
+                if not self._pending:
+                    raise
+                engine.clock.advance_to(self._next)
+                self._add_arrived()
 
     def _next_arrival(self) -> int:
         """Engine ns at which the first pending request arrives; beyond all times if there is
@@ -79,7 +86,10 @@ class WorkloadDriver:
             self._next = self._next_arrival()
             try:
                 self._add(spec, arrival if limit is None else engine.clock.now)
-            except RequestRejected as refusal:
+            except RequestRejected as refusal:  # by the engine, which has recorded it
+                self.rejections.append(str(refusal))
+            except ValueError as refusal:  # not even a request: nothing to tokenise it with, …
+                engine.refuse(str(refusal), arrival)
                 self.rejections.append(str(refusal))
 
     def _add(self, spec: RequestSpec, arrival: int) -> None:
@@ -90,7 +100,7 @@ class WorkloadDriver:
         sampling = replace(spec.sampling, max_tokens=spec.max_tokens or spec.sampling.max_tokens)
         text: str | None = None
         if spec.prompt is not None:
-            text, token_ids = encode_prompt(spec.prompt, engine.tokenizer)
+            text, token_ids = encode_prompt(spec.prompt, engine.tokenizer, template_optional=True)
         else:
             token_ids = self._tokens(spec)
             sampling = _fixed_length(sampling, spec)
@@ -131,7 +141,7 @@ class WorkloadDriver:
         return tokens + self._random_tokens((spec.prompt_len or 0) - len(tokens), self._random)
 
     def _random_tokens(self, count: int, generator: random.Random) -> list[int]:
-        size = 256 if self.engine.tokenizer is None else len(self.engine.tokenizer)
+        size = self.engine.vocab_size or len(self.engine.tokenizer or range(256))
         return [generator.randrange(size) for _ in range(count)]
 
 

@@ -9,8 +9,9 @@ from fakes import CheckingExecutor, expected_output, fake_engine
 
 from minillm.engine import EngineStuck
 from minillm.events import Added, Finished, Rejected, Step
-from minillm.request import RequestOutput, RequestRejected, SamplingParams
+from minillm.request import Request, RequestOutput, RequestRejected, SamplingParams
 from minillm.scheduling import Plan, Scheduler
+from minillm.trace.fold import State, apply
 
 GREEDY = SamplingParams(temperature=0, max_tokens=5, ignore_eos=True)
 
@@ -45,7 +46,7 @@ def test_what_can_never_fit_is_rejected_at_the_door(
     with pytest.raises(RequestRejected, match=message):
         engine.add_request([1] * prompt, SamplingParams(**sampling))
     assert not engine.has_unfinished
-    (event,) = engine.pending_events()
+    (event,) = engine.pending_events
     assert isinstance(event, Rejected)
 
 
@@ -100,7 +101,7 @@ def test_abort_returns_blocks_and_is_told_in_the_next_step() -> None:
     assert step is not None
     assert Finished(first, "abort") in step.events
     assert engine.abort(second)
-    assert Finished(second, "abort") in engine.pending_events()
+    assert Finished(second, "abort") in engine.pending_events
     assert engine.kv_cache.num_free_blocks == engine.config.num_blocks
 
 
@@ -149,10 +150,10 @@ def test_hooks_tell_what_happens() -> None:
     assert seen == [
         "request_added",
         "scheduled",
-        f"token {token}",
-        "finished",
         "blocks_allocated",
         "blocks_freed",
+        f"token {token}",
+        "finished",
     ]
     with pytest.raises(ValueError, match="unknown hook event 'steps'"):
         engine.hooks.on("steps", print)
@@ -173,13 +174,91 @@ def test_ids_are_the_callers_or_counted() -> None:
     engine = fake_engine()
     assert engine.add_request([1], GREEDY) == "0"
     assert engine.add_request([1], GREEDY, request_id="mine") == "mine"
-    assert engine.add_request([1], GREEDY) == "2"
-    for bad in ("mine", "*waiting"):
-        with pytest.raises(ValueError, match="was used before"):
-            engine.add_request([1], GREEDY, request_id=bad)
+    assert engine.add_request([1], GREEDY, request_id="3") == "3"
+    assert engine.add_request([1], GREEDY) == "4"  # counted past the caller's own
     engine.abort("mine")
-    with pytest.raises(ValueError, match="was used before"):  # or its trace would be two in one
-        engine.add_request([1], GREEDY, request_id="mine")
+    for bad in ("mine", "*waiting", 7):  # an id used twice would make its trace two in one
+        with pytest.raises(ValueError, match="an id is a string that was not used before"):
+            engine.add_request([1], GREEDY, request_id=bad)  # type: ignore[arg-type]
+
+
+def test_a_token_outside_the_vocabulary_is_refused_and_hurts_nobody() -> None:
+    engine = fake_engine()
+    engine.vocab_size = 50
+    engine.add_request([49], GREEDY)
+    for bad in ([1, 50], [-1]):
+        with pytest.raises(RequestRejected, match="outside the vocabulary of 50"):
+            engine.add_request(bad, GREEDY)
+    while engine.has_unfinished:
+        assert engine.step() is not None
+
+
+def test_a_request_from_the_future_is_an_error() -> None:
+    engine = fake_engine()
+    with pytest.raises(ValueError, match="arrival_time 5 ns is after the engine's now, 0 ns"):
+        engine.add_request([1], GREEDY, arrival_time=5)
+
+
+def test_hooks_may_use_the_engine() -> None:
+    """Aborting oneself or a neighbour, and adding requests, from any hook that is called when
+    the step is over; the record stays whole."""
+    engine = fake_engine(num_blocks=30)
+    state = State(engine.config.num_blocks)
+    engine.hooks.on("step", lambda step: apply(state, step))
+    added: list[str] = []
+
+    def on_token(request: Request, sampled: object) -> None:
+        if request.request_id == "0" and request.num_output_tokens == 2:
+            assert engine.abort("1")
+        if request.request_id == "2" and request.num_output_tokens == 3:
+            engine.abort("2")
+
+    def on_finished(output: RequestOutput) -> None:
+        if len(added) < 3:
+            added.append(engine.add_request([3, 4], GREEDY))
+
+    engine.hooks.on("token", on_token)
+    engine.hooks.on("finished", on_finished)
+    for n in range(3):
+        engine.add_request([n, n + 1], GREEDY)
+    while engine.has_unfinished:
+        assert engine.step() is not None
+    assert len(added) == 3
+    assert state.sequences == {} or all(s.phase == "finished" for s in state.sequences.values())
+    engine.kv_cache.check()
+
+
+def test_a_hook_in_the_middle_of_a_step_may_not(caplog: pytest.LogCaptureFixture) -> None:
+    engine = fake_engine()
+    engine.hooks.on("scheduled", lambda schedule: engine.abort("0"))
+    engine.add_request([1, 2], GREEDY)
+    while engine.has_unfinished:
+        engine.step()
+    assert "Engine.abort was called in the middle of a step" in caplog.text
+
+
+def test_a_hook_may_take_itself_off_and_fail() -> None:
+    engine = fake_engine()
+
+    def once(step: Step) -> None:
+        off()
+        raise RuntimeError("hook")
+
+    off = engine.hooks.on("step", once)
+    engine.add_request([1, 2], GREEDY)
+    while engine.has_unfinished:
+        engine.step()
+
+
+def test_a_complete_answer_stays_complete_when_its_static_batch_is_broken_off() -> None:
+    engine = fake_engine("static")
+    outputs: list[RequestOutput] = []
+    engine.hooks.on("finished", outputs.append)
+    short = engine.add_request([1], SamplingParams(max_tokens=1, ignore_eos=True))
+    engine.add_request([2], SamplingParams(max_tokens=50, ignore_eos=True))
+    engine.step()
+    engine.abort(short)
+    assert outputs[0].outputs[0].finish_reason == "length"
 
 
 def test_an_arrival_keeps_its_own_time() -> None:

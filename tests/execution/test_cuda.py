@@ -33,7 +33,7 @@ def outputs(folder: Path, device: str, temperature: float) -> list[list[int]]:
         for i, n in enumerate((33, 4, 17))
     ]
     tables, num_blocks = scattered_tables(requests, 8)
-    executor = TorchExecutor(loaded, num_blocks=num_blocks, block_size=8, max_model_len=512)
+    executor = TorchExecutor(loaded, num_blocks=num_blocks, block_size=8)
     return run(executor, requests, tables)
 
 

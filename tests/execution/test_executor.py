@@ -53,7 +53,7 @@ def test_a_chunk_over_prompt_and_output_is_recomputed_in_one_go():
 
 
 def test_only_rows_that_are_complete_sample(llama: LoadedModel):
-    executor = TorchExecutor(llama, num_blocks=8, block_size=4, max_model_len=64)
+    executor = TorchExecutor(llama, num_blocks=8, block_size=4)
     poisoned(executor.kv)
     half, whole = request(0, [5] * 6), request(1, [6] * 3)
     result = executor.execute([Row(half, 4, [0, 1]), Row(whole, 3, [2])])
@@ -67,11 +67,7 @@ def test_only_rows_that_are_complete_sample(llama: LoadedModel):
 
 def test_settings_are_checked(llama: LoadedModel):
     with pytest.raises(ConfigError, match=r"attention_backend 'tortch'.*Did you mean 'torch'"):
-        TorchExecutor(
-            llama, num_blocks=8, block_size=4, max_model_len=64, attention_backend="tortch"
-        )
-    with pytest.raises(ConfigError, match=r"513.*512"):
-        TorchExecutor(llama, num_blocks=8, block_size=4, max_model_len=513)
+        TorchExecutor(llama, num_blocks=8, block_size=4, attention_backend="tortch")
 
 
 class Cost:

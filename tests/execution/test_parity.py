@@ -107,7 +107,7 @@ def test_greedy_tokens_equal_generate(family: str, loaded):
     model = loaded(family)
     requests = [request(i, p, max_tokens=12) for i, p in enumerate(prompts())]
     tables, num_blocks = scattered_tables(requests, 8)
-    executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8, max_model_len=512)
+    executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8)
     got = run(executor, requests, tables)
     reference: Any = AutoModelForCausalLM.from_pretrained(
         model.name, attn_implementation="eager"
@@ -133,7 +133,7 @@ def test_two_engines_share_one_model(loaded):
     def start() -> tuple[TorchExecutor, list[Request], list[list[int]]]:
         requests = [request(i, p, max_tokens=6) for i, p in enumerate(prompts())]
         tables, num_blocks = scattered_tables(requests, 8)
-        executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8, max_model_len=512)
+        executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8)
         return executor, requests, tables
 
     alone = run(*start())
@@ -154,7 +154,7 @@ def test_threads_share_one_model(loaded):
     def outputs(seed: int) -> list[list[int]]:
         requests = [request(i, p, max_tokens=8) for i, p in enumerate(prompts(seed))]
         tables, num_blocks = scattered_tables(requests, 8)
-        executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8, max_model_len=512)
+        executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8)
         return run(executor, requests, tables)
 
     alone = [outputs(seed) for seed in range(4)]
@@ -168,9 +168,7 @@ def test_recompute_after_preemption_changes_nothing(loaded):
     def outputs(preempt_at: int | None) -> list[list[int]]:
         requests = [request(i, p, max_tokens=10, temperature=1.0) for i, p in enumerate(prompts())]
         tables, num_blocks = scattered_tables(requests, 8)
-        executor = TorchExecutor(
-            model, num_blocks=num_blocks, block_size=8, max_model_len=512, seed=5
-        )
+        executor = TorchExecutor(model, num_blocks=num_blocks, block_size=8, seed=5)
         return run(executor, requests, tables, preempt_at=preempt_at)
 
     assert outputs(None) == outputs(9)

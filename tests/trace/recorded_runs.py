@@ -82,7 +82,7 @@ def record(
         if engine.has_unfinished:
             engine.step()
     if close:
-        recorder.close(engine.pending_events(), time=engine.clock.now)
+        recorder.close(engine.pending_events, time=engine.clock.now)
     return recorder
 
 

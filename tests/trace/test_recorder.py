@@ -66,7 +66,7 @@ def test_closing_takes_the_last_events_and_happens_once(tmp_path: Path) -> None:
     engine.step()
     engine.abort(id)
     assert recorder.trace.requests[0].finish_reason is None
-    recorder.close(engine.pending_events(), how="stopped", time=engine.clock.now)
+    recorder.close(engine.pending_events, how="stopped", time=engine.clock.now)
     recorder.close((), how="complete")
     for trace in (recorder.trace, Trace.load(path)):
         assert trace.requests[0].finish_reason == "abort"
