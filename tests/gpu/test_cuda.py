@@ -1,6 +1,6 @@
 """On a CUDA device: the same answers as on the CPU, and every scheduler under memory pressure.
 
-    make test-gpu
+make test-gpu
 """
 
 from __future__ import annotations
