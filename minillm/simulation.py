@@ -284,8 +284,14 @@ def _engine(
     if asked.num_blocks is None:
         fit = roofline.num_blocks(config.block_size, gpu_memory_utilization)
         config = replace(config, num_blocks=min(fit, config.num_blocks))
-    executor = SimulatedExecutor(roofline if cost_model is None else cost_model)
-    engine = Engine(executor, policy, config, clock=VirtualClock())
+    costs = roofline if cost_model is None else cost_model
+    engine = Engine(
+        SimulatedExecutor(costs),
+        policy,
+        config,
+        clock=VirtualClock(),
+        estimate=costs.step_seconds,
+    )
     devices = f"{roofline.tensor_parallel} × " if roofline.tensor_parallel > 1 else ""
     header = Header(
         version=__version__,

@@ -11,6 +11,7 @@ from minillm.stage.streamlit_host import stage
 
 TICK = 0.2  # seconds; faster ticks lose updates
 BAR = 80  # CSS px above the stage
+FIRST_FRAME = 3500  # ms for which a recording rests on the step that makes its point
 
 
 def draw(session: Session) -> None:
@@ -25,7 +26,7 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
     shown = session.shown
     shown.catch_up()
     replay = shown.run is None
-    options = {"autoplay": True, "start": shown.start} if replay else {}
+    options = {"autoplay": True, "start": shown.start, "hold": FIRST_FRAME} if replay else {}
     stage(
         shown.header,
         shown.records,

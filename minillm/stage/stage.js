@@ -30,7 +30,7 @@ const NARROW = 880; // CSS px of width below which the stage folds
 
 /**
  * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
- * the step that costs most waiting); select: id selected at first; present: type ×1.4; compact: fold to
+ * the step that costs most waiting); hold: ms to rest on it before autoplay goes on; select: id selected at first; present: type ×1.4; compact: fold to
  * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto";
  * Two stages by one clock: until: length of the time axis (ns); onFrame({time, selection}): what
  * was drawn; leader: the stage that moves this one, by follow({time, selection}).
@@ -88,6 +88,7 @@ export function createStage(root, options = {}) {
       else if (options.autoplay) player.seek(0);
       else player.act("point");
       player.playing = Boolean(options.autoplay) && !look.still;
+      player.hold(options.hold ?? 0);
     }
     if (options.select !== undefined && options.select !== null) selection = String(options.select);
     layout();

@@ -37,8 +37,8 @@ def stage(
 
     `header` and `records` are the parsed lines of a trace file; `records` only ever grows within
     one `session` (any string; a new one makes the stage start over). `running`: in live mode,
-    whether the engine runs. `height` is in CSS px. `options`: `start`, `autoplay`, `select`,
-    `present`, `compact`, `theme`; changing one of them starts the stage over.
+    whether the engine runs. `height` is in CSS px. `options`: `start`, `autoplay`, `hold`,
+    `select`, `present`, `compact`, `theme`; changing one of them starts the stage over.
 
     `result.control` is, for the run it causes, `{"action": "play" | "pause" | "step" | "speed",
     "value": …}`: what a live engine is asked to do (`value` of "speed": steps per second, None

@@ -20,6 +20,7 @@ from minillm.pocket.prompts import (
     story_request,
     system_prompt,
 )
+from minillm.request import SamplingParams
 from minillm.scheduling import make_scheduler
 from minillm.workload.spec import RequestSpec
 
@@ -52,8 +53,18 @@ class Scene:
         return {**self.settings, "max_num_batched_tokens": budget}
 
 
+# Stories are sampled, so that no two are alike; the same seed still tells the same ones.
+_SAMPLED = SamplingParams(temperature=0.8, top_p=0.95)
+_GREEDY = SamplingParams(temperature=0)
+
+
 def _request(prompt: Prompt, at_ms: float, max_tokens: int) -> RequestSpec:
-    return RequestSpec(arrival_time=at_ms / 1e3, prompt=prompt.messages, max_tokens=max_tokens)
+    return RequestSpec(
+        arrival_time=at_ms / 1e3,
+        prompt=prompt.messages,
+        max_tokens=max_tokens,
+        sampling=_SAMPLED if prompt.kind.startswith("story") else _GREEDY,
+    )
 
 
 def _one_long_ten_short(rng: random.Random) -> list[RequestSpec]:
@@ -92,7 +103,7 @@ _ALL = (
         try_next="sarathi",
         build=_one_long_ten_short,
         settings={"block_size": 16, "num_blocks": 192, "max_num_seqs": 16},
-        whole=1700,
+        whole=1662,  # the long prompt, and next to nothing beside it
         chunked=128,
     ),
     Scene(
@@ -107,7 +118,7 @@ _ALL = (
         build=_memory_runs_out,
         settings={
             "block_size": 16,
-            "num_blocks": 64,
+            "num_blocks": 48,
             "max_num_seqs": 8,
             "enable_prefix_caching": False,
         },

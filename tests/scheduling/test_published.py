@@ -99,6 +99,19 @@ def test_multi_level_feedback_beats_arrival_order() -> None:
     assert fcfs > skip_join > oracle
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="not reproduced: skip-join is 0-3 % slower than plain MLFQ here. After its prefill a "
+    "long prompt stays in a deep queue, where plain MLFQ has it only one queue down.",
+)
+def test_skip_join_beats_plain_feedback() -> None:
+    """FastServe, section 6: skip-join MLFQ completes sooner on average than plain MLFQ."""
+    mlfq, skip_join = (
+        mean_completion(lambda seed, name=name: name, 8, 100) for name in ("mlfq", "fastserve")
+    )
+    assert mlfq > skip_join
+
+
 def test_shortest_first_gains_as_predictions_improve() -> None:
     """Learning-to-rank, NeurIPS'24: completion time falls as Kendall's τ rises."""
     lengths = [job.output for seed in SEEDS for job in heavy_tailed(seed, 100, 12)]

@@ -11,10 +11,11 @@ const TRUST = 2000; // ms the host has to confirm what was asked of the engine
 export function createPlayer({ live, onControl }) {
   const player = {
     position: -1, length: 0, playing: false, following: live, speed: 1, engineRunning: live,
-    timeline: null, advance, act, seek, grow, setEngine, reset,
+    timeline: null, advance, act, seek, grow, setEngine, reset, hold,
     get isPlaying() { return live && player.following ? player.engineRunning : player.playing; },
   };
   let carry = 0;
+  let held = 0; // ms for which playing rests on the frame it begins with
   let asked = -Infinity;
 
   function reset(recording) {
@@ -35,6 +36,12 @@ export function createPlayer({ live, onControl }) {
     player.position = Math.max(0, Math.min(position, player.length - 1));
     if (live) player.following = player.position >= player.length - 1;
     carry = 0;
+    held = 0;
+  }
+
+  /** Rest for so many ms before playing on; anything that moves the cursor ends it. */
+  function hold(milliseconds) {
+    held = milliseconds;
   }
 
   function setEngine(running) {
@@ -64,6 +71,7 @@ export function createPlayer({ live, onControl }) {
         if (!player.playing && player.position >= player.length - 1) seek(0);
         player.playing = !player.playing;
         carry = 0;
+        held = 0;
       }
     } else if (action === "step") {
       player.playing = false;
@@ -106,6 +114,8 @@ export function createPlayer({ live, onControl }) {
       carry += (elapsed / 1000) * Math.max(30, behind / CATCH_UP);
       player.position = Math.min(last, before + Math.floor(carry));
       carry = player.position === last ? 0 : carry % 1;
+    } else if (player.playing && held > 0) {
+      held -= elapsed;
     } else if (player.playing) {
       const { rate } = SPEEDS[player.speed];
       // At most speed every step is drawn, unless that would take longer than a minute.
