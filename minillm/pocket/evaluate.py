@@ -30,6 +30,8 @@ Figures = dict[str, Any]
 RECALL_CASES = (  # name, facts, tokens, options, questions asked
     ("4 facts, 256 tokens", 4, 256, {}, 400),
     ("4 facts, no filler", 4, 0, {}, 400),
+    ("2 facts of one kind", 2, 0, {"same_relation": True}, 400),
+    ("4 facts of one kind", 4, 0, {"same_relation": True}, 400),
     ("4 facts, 256 tokens, held-out question form", 4, 256, {"held_out_template": True}, 400),
     ("4 facts, 256 tokens, asking for the name", 4, 256, {"inverse": True}, 400),
     ("16 facts, 512 tokens, in the system prompt", 16, 512, {"in_system": True}, 200),

@@ -9,7 +9,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from minillm.pocket.corpus import Chat
-from minillm.pocket.facts import ask, sample_fact, sample_facts, weave
+from minillm.pocket.facts import RELATIONS, ask, sample_fact, sample_facts, weave
 from minillm.pocket.tokenizer import ChatEncoder
 
 
@@ -21,11 +21,16 @@ def recall_case(
     held_out_template: bool = False,
     in_system: bool = False,
     inverse: bool = False,
+    same_relation: bool = False,
 ) -> Chat:
-    """One question about a held-out fact among `num_facts`, padded to about `approx_tokens`."""
-    relations = ("has", "lives") if inverse else ("has", "likes", "lives", "works", "code")
+    """One question about a held-out fact among `num_facts`, padded to about `approx_tokens`.
+
+    With `same_relation` all facts are of one kind, so that nothing but the name finds the answer.
+    """
+    relations = ("has", "lives") if inverse else tuple(RELATIONS)
     target = sample_fact(rng, held_out=True, relations=relations)
-    others = sample_facts(rng, num_facts + 2, held_out=None, distinct_names=True)
+    kinds = (target.relation,) if same_relation else tuple(RELATIONS)
+    others = sample_facts(rng, num_facts + 2, None, distinct_names=True, relations=kinds)
     others = [f for f in others if f.name != target.name and f.value != target.value]
     facts = others[: num_facts - 1]
     facts.insert(rng.randint(0, len(facts)), target)
