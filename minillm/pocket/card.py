@@ -89,9 +89,9 @@ def model_card(figures: dict[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "* It finds a fact by its kind (what one has, where one lives, ...) much better than by its",
-        f"  name: among four facts of one kind it is right {_percent(recall['4 facts of one kind'])} of"
-        " the time (chance: 25 %).",
+        "* It finds a fact by its kind (what one has, where one lives) much better than by its",
+        f"  name: among four facts of one kind {_percent(recall['4 facts of one kind'])} are right"
+        " (chance: 25 %).",
         "* Names in stories may wander: the hero, a friend or a passer-by can change name.",
         "* It always answers; a question about a name that the prompt lacks gets a made-up answer.",
         "* English only. Other scripts pass through the tokenizer byte by byte, uncomprehended.",
