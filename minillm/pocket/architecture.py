@@ -15,7 +15,8 @@ def pocket_config() -> LlamaConfig:
     """2.8 M parameters. Head counts divide by two, for tensor parallelism.
 
     The embeddings are not tied: as outputs all names are alike (any may come next), as inputs
-    they must differ, since a name is what a fact is found by. Tied, recall stalls.
+    they must differ, since a name is what a fact is found by. Tied, the input vectors of any two
+    names end up at a cosine of about 0.7; untied, at 0.05.
     """
     return LlamaConfig(
         vocab_size=VOCAB_SIZE,

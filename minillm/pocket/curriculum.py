@@ -1,9 +1,9 @@
 """What the model sees, in which order.
 
-A plain mix of everything teaches no recall: looking a name up and copying what follows must form
-first, where it is easiest: two facts of one kind and nothing else, so that nothing but the name
-tells them apart. Only then do facts become many, stories and sums join, and in the last stretch
-the context grows to its full length.
+A plain mix of everything teaches no recall: copying from the prompt must form first, where it is
+easiest: two facts and nothing else. Only then do facts become many, stories and sums join, and in
+the last stretch the context grows to its full length. Facts of one kind, which nothing but the
+name tells apart, remain out of reach at this length of training (see the model card).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Train the pocket model: `python -m minillm.pocket.train`.
 
-About an hour on two CPU cores. Interrupt it at any time: the same command resumes from the last
+Half an hour to an hour on a CPU (one thread does about 4,500 tokens/s). Interrupt it at any time: the same command resumes from the last
 checkpoint and ends with the same weights, since the data depend on the seed and the step alone.
 """
 
@@ -82,8 +82,8 @@ def weighted_loss(model: LlamaForCausalLM, batch: Batch, bf16: bool = False) -> 
 def make_optimizers(model: LlamaForCausalLM, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """Muon for the layers' matrices, AdamW for the embedding and the norms.
 
-    Muon learns the look-up of names in about half the tokens that AdamW alone takes. Both share
-    one learning rate: Muon's updates are scaled to AdamW's usual size.
+    Two facts are copied after 0.4 M tokens, against 0.8 M with AdamW alone. Both share one
+    learning rate: Muon's updates are scaled to AdamW's usual size.
     """
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     rest = [p for name, p in model.named_parameters() if p.ndim < 2 or "layers" not in name]
