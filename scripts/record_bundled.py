@@ -36,7 +36,7 @@ def record(loaded: LoadedModel, scene: Scene, scheduler: str) -> Trace:
     driver = WorkloadDriver(engine, scene.workload(seed=0))
     while not driver.finished:
         driver.step()
-    recorder.close(engine.pending_events(), time=engine.clock.now)
+    recorder.close(engine.pending_events, time=engine.clock.now)
     return recorder.trace
 
 
