@@ -1,7 +1,8 @@
 """Train the pocket model: `python -m minillm.pocket.train`.
 
-Half an hour to an hour on a CPU (one thread does about 4,500 tokens/s). Interrupt it at any time: the same command resumes from the last
-checkpoint and ends with the same weights, since the data depend on the seed and the step alone.
+Half an hour to an hour on a CPU (one thread does about 4,500 tokens/s). Interrupt it at any time:
+the same command resumes from the last checkpoint and ends with the same weights, since the data
+depend on the seed and the step alone.
 """
 
 from __future__ import annotations
