@@ -70,7 +70,7 @@ def _request(prompt: Prompt, at_ms: float, max_tokens: int) -> RequestSpec:
 def _one_long_ten_short(rng: random.Random) -> list[RequestSpec]:
     first = [_request(story_request(rng, "medium"), 2.0 * i, 160) for i in range(6)]
     long = _request(long_document_question(rng, 1650), 60, 40)
-    last = [_request(story_request(rng, "short"), 61 + i, 80) for i in range(4)]
+    last = [_request(story_request(rng, "short"), 60.1 + 0.1 * i, 80) for i in range(4)]
     return [*first, long, *last]
 
 
