@@ -92,11 +92,6 @@ class BlockPool:
         """Cached and without owner."""
         return block in self._reusable
 
-    @property
-    def num_cached(self) -> int:
-        """Cached blocks without owner."""
-        return len(self._reusable)
-
     def check(self, tables: Sequence[Sequence[int]]) -> None:
         """Raise AssertionError unless every block is free, cached or owned, and reference counts
         equal the owners in `tables`. For tests and for an idle engine."""

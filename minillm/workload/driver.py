@@ -49,11 +49,6 @@ class WorkloadDriver:
         """True when every request has arrived and left."""
         return not self._pending and not self.engine.has_unfinished
 
-    @property
-    def num_pending(self) -> int:
-        """Requests that have not arrived yet."""
-        return len(self._pending)
-
     def step(self) -> Step | None:
         """Add what has arrived, then one engine step. None when there is nothing to do, or the
         executor failed (see `Engine.step`)."""
