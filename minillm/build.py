@@ -9,12 +9,12 @@ from typing import Any
 from minillm.clock import WallClock
 from minillm.config import ConfigError, EngineConfig
 from minillm.engine import Engine
+from minillm.engine_header import engine_header
 from minillm.execution.kv_tensors import blocks_that_fit, bytes_per_block
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.torch_executor import TorchExecutor
 from minillm.scheduling import Scheduler, make_scheduler
 from minillm.trace.records import Header
-from minillm.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +81,14 @@ def build_engine(
 
 def header_of(engine: Engine, loaded: LoadedModel, scene: SceneLabel | None = None) -> Header:
     """The trace header for runs of `engine`."""
-    config, scene = engine.config, scene or SceneLabel()
-    return Header(
-        version=__version__,
+    scene = scene or SceneLabel()
+    return engine_header(
+        engine,
         model=loaded.name,
-        scheduler=engine.scheduler.name,
-        kv_cache=config.kv_cache,
-        block_size=config.block_size,
-        num_blocks=config.num_blocks,
-        max_num_seqs=config.max_num_seqs,
-        max_num_batched_tokens=config.max_num_batched_tokens,
-        max_model_len=config.max_model_len,
-        prefix_caching=config.enable_prefix_caching,
         device=str(loaded.device),
         dtype=str(loaded.dtype).removeprefix("torch."),
-        seed=config.seed,
+        kv_bytes_per_token=loaded.kv_bytes_per_token,
         scene=scene.name,
         title=scene.title,
         question=scene.question,
-        kv_bytes_per_token=loaded.kv_bytes_per_token,
     )

@@ -21,6 +21,7 @@ from minillm import costs
 from minillm.clock import VirtualClock
 from minillm.config import EngineConfig
 from minillm.engine import Engine
+from minillm.engine_header import engine_header
 from minillm.events import Event, Rejected, Step
 from minillm.execution.simulated import CostModel, SimulatedExecutor
 from minillm.request import Request, RequestOutput
@@ -30,7 +31,6 @@ from minillm.trace.metrics import metrics
 from minillm.trace.recorder import Recorder
 from minillm.trace.records import Header
 from minillm.trace.trace import Trace
-from minillm.version import __version__
 from minillm.workload.driver import WorkloadDriver
 from minillm.workload.spec import RequestSpec
 
@@ -293,20 +293,11 @@ def _engine(
         estimate=costs.step_seconds,
     )
     devices = f"{roofline.tensor_parallel} × " if roofline.tensor_parallel > 1 else ""
-    header = Header(
-        version=__version__,
+    header = engine_header(
+        engine,
         model=roofline.shape.name,
-        scheduler=policy.name,
-        kv_cache=config.kv_cache,
-        block_size=config.block_size,
-        num_blocks=config.num_blocks,
-        max_num_seqs=config.max_num_seqs,
-        max_num_batched_tokens=config.max_num_batched_tokens,
-        max_model_len=config.max_model_len,
-        prefix_caching=config.enable_prefix_caching,
         device=f"simulated: {devices}{roofline.hardware.name}",
         dtype=roofline.dtype,
-        seed=config.seed,
         kv_bytes_per_token=roofline.kv_bytes_per_token,
     )
     return engine, header
