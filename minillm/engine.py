@@ -142,14 +142,13 @@ class Engine:
             max_tokens=max_tokens,
             arrival_time=arrival,
             prompt_token_ids=prompt_token_ids,
+            prompt=prompt,
             client=client,
             priority=priority,
             content_ids=content_ids,
             true_output_len=true_output_len,
         )
-        self._streams[request_id] = OutputStream.open(
-            request, self.tokenizer, self.eos_token_ids, prompt
-        )
+        self._streams[request_id] = OutputStream.open(request, self.tokenizer, self.eos_token_ids)
         self.waiting.add(request)
         self._log.append(Added(request_id, arrival, length, max_tokens, prompt, client, priority))
         self.scheduler.added(request)

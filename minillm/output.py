@@ -28,7 +28,6 @@ class OutputStream:
     request: Request
     detokenizer: Detokenizer
     eos_token_ids: frozenset[int]
-    prompt: str | None = None
     text: str = ""
     logprobs: list[dict[int, Logprob]] = field(default_factory=list)
     stop_reason: str | int | None = None
@@ -36,16 +35,14 @@ class OutputStream:
     num_cached_tokens: int = 0
 
     @classmethod
-    def open(
-        cls, request: Request, tokenizer: Any, eos_token_ids: frozenset[int], prompt: str | None
-    ) -> OutputStream:
+    def open(cls, request: Request, tokenizer: Any, eos_token_ids: frozenset[int]) -> OutputStream:
         """`tokenizer` None serves token ids without text."""
         prompt_ids = request.prompt_token_ids or ()
         sampling = request.sampling
         detokenizer = Detokenizer(
             tokenizer, prompt_ids, sampling.stop, min_tokens=sampling.min_tokens
         )
-        return cls(request, detokenizer, eos_token_ids, prompt)
+        return cls(request, detokenizer, eos_token_ids)
 
     def push(self, sampled: Sampled) -> tuple[str, FinishReason | None]:
         """Take one sampled token, already counted in the request. Returns the text that became
@@ -95,7 +92,7 @@ class OutputStream:
         )
         return RequestOutput(
             request_id=request.request_id,
-            prompt=self.prompt,
+            prompt=request.prompt,
             prompt_token_ids=list(request.prompt_token_ids or ()),
             outputs=[completion],
             finished=reason is not None,

@@ -141,6 +141,7 @@ class Request:
     max_tokens: int
     arrival_time: int
     prompt_token_ids: Sequence[int] | None = None
+    prompt: str | None = None  # its text, where there is one: what a length predictor reads
     client: str | None = None
     priority: int = 0
     content_ids: Sequence[Hashable] | None = None  # stand-ins for token content, one per block
