@@ -9,9 +9,10 @@ from typing import overload
 from minillm.request import Request
 
 
-def arrival_order(request: Request) -> tuple[int, int]:
-    """First come, first served; equal arrival times in order of addition."""
-    return request.arrival_time, request.number
+def arrival_order(request: Request) -> tuple[int, int, int]:
+    """First come, first served; equal arrival times in order of addition, forks after their
+    parent."""
+    return request.arrival_time, request.number, request.fork
 
 
 class ArrivalQueue(Sequence[Request]):

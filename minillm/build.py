@@ -57,13 +57,15 @@ def build_engine(
             loaded,
             num_blocks=resolved.num_blocks,
             block_size=resolved.block_size,
+            num_cpu_blocks=resolved.num_cpu_blocks,
             seed=resolved.seed,
             attention_backend=attention_backend,
         )
     except (MemoryError, RuntimeError) as error:  # torch says RuntimeError when it has no memory
-        size = resolved.num_blocks * bytes_per_block(loaded, resolved.block_size)
+        blocks = resolved.num_blocks + resolved.num_cpu_blocks
+        size = blocks * bytes_per_block(loaded, resolved.block_size)
         raise ConfigError(
-            f"a KV pool of {resolved.num_blocks:,} blocks takes {size:,} bytes, which cannot be "
+            f"a KV pool of {blocks:,} blocks takes {size:,} bytes, which cannot be "
             "had here. Lower num_blocks, or leave it out to take what fits."
         ) from error
     engine = Engine(

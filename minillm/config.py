@@ -13,6 +13,9 @@ from typing import Any
 
 CHUNKING_BUDGET = 512  # Sarathi-Serve's strict budget, tokens per step
 DEFAULT_MAX_NUM_SEQS = 128
+KV_CACHES = ("paged", "token", "contiguous")
+RESERVES = ("max", "pow2", "oracle")
+PREEMPTIONS = ("recompute", "swap")
 
 
 class ConfigError(ValueError):
@@ -27,7 +30,12 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """What the user may set. None means: choose for me (see `resolve`). Lengths are tokens."""
+    """What the user may set. None means: choose for me (see `resolve`). Lengths are tokens.
+
+    `reserve` is for kv_cache="contiguous": what an answer is given room for when it is admitted.
+    `preemption="swap"` saves what a preempted sequence has computed in `num_cpu_blocks` of CPU
+    memory (None: as many as num_blocks), and computes it again only when these are full.
+    """
 
     block_size: int | None = None
     num_blocks: int | None = None
@@ -36,12 +44,21 @@ class EngineConfig:
     max_model_len: int | None = None
     enable_prefix_caching: bool | None = None
     kv_cache: str = "paged"
+    reserve: str | None = None
+    preemption: str = "recompute"
+    num_cpu_blocks: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name in ("block_size", "num_blocks", "max_num_seqs", "max_num_batched_tokens"):
             self._positive(name, 1)
         self._positive("max_model_len", 1)
+        self._positive("num_cpu_blocks", 1)
+        self._one_of("kv_cache", KV_CACHES)
+        self._one_of("preemption", PREEMPTIONS)
+        if self.reserve is not None:
+            self._one_of("reserve", RESERVES)
+        self._check_pairs()
         if self.enable_prefix_caching not in (None, True, False):
             raise ConfigError(
                 f"enable_prefix_caching must be True, False or None, got "
@@ -49,6 +66,26 @@ class EngineConfig:
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ConfigError(f"seed must be a whole number, got {self.seed!r}.")
+
+    def _check_pairs(self) -> None:
+        """Settings that make no sense together."""
+        if self.kv_cache == "token" and self.block_size not in (None, 1):
+            raise ConfigError(
+                f"kv_cache='token' has blocks of one token; block_size {self.block_size} is for "
+                "'paged' and 'contiguous'."
+            )
+        if self.kv_cache == "contiguous" and self.enable_prefix_caching:
+            raise ConfigError(
+                "kv_cache='contiguous' cannot share blocks between requests, so "
+                "enable_prefix_caching=True is impossible with it. Use 'paged' or 'token'."
+            )
+        if self.reserve is not None and self.kv_cache != "contiguous":
+            raise ConfigError(
+                f"reserve={self.reserve!r} is for kv_cache='contiguous'; {self.kv_cache!r} takes "
+                "memory as a sequence grows."
+            )
+        if self.num_cpu_blocks is not None and self.preemption != "swap":
+            raise ConfigError("num_cpu_blocks is memory to swap to: it needs preemption='swap'.")
 
     @classmethod
     def from_kwargs(cls, **kwargs: Any) -> EngineConfig:
@@ -70,9 +107,7 @@ class EngineConfig:
         `chunked`: the scheduler splits prompts. `blocks_that_fit`: what memory allows for the
         resolved block size, None where memory is no limit.
         """
-        if self.kv_cache != "paged":
-            raise ConfigError(f"unknown kv_cache {self.kv_cache!r}. Known: 'paged'.")
-        block_size = self._positive("block_size", 16)
+        block_size = self._positive("block_size", 1 if self.kv_cache == "token" else 16)
         max_model_len = self._positive("max_model_len", model_max_len)
         if max_model_len > model_max_len:
             raise ConfigError(
@@ -97,16 +132,30 @@ class EngineConfig:
                 )
             usable = min(usable, blocks_that_fit)
         num_blocks = self._positive("num_blocks", usable)
+        caching = self.enable_prefix_caching
+        if caching is None:
+            caching = self.kv_cache == "paged"
         return ResolvedConfig(
             block_size=block_size,
             num_blocks=num_blocks,
             max_num_seqs=max_num_seqs,
             max_num_batched_tokens=budget,
             max_model_len=max_model_len,
-            enable_prefix_caching=self.enable_prefix_caching is not False,
+            enable_prefix_caching=caching,
             kv_cache=self.kv_cache,
+            reserve=self.reserve or ("max" if self.kv_cache == "contiguous" else ""),
+            preemption=self.preemption,
+            num_cpu_blocks=(
+                self._positive("num_cpu_blocks", num_blocks) if self.preemption == "swap" else 0
+            ),
             seed=self.seed,
         )
+
+    def _one_of(self, name: str, known: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in known:
+            hint = closest(value, known) if isinstance(value, str) else ""
+            raise ConfigError(f"unknown {name} {value!r}.{hint} Known: {', '.join(known)}.")
 
     def _positive(self, name: str, default: int) -> int:
         value = getattr(self, name)
@@ -130,4 +179,7 @@ class ResolvedConfig:
     max_model_len: int
     enable_prefix_caching: bool
     kv_cache: str
+    reserve: str  # of contiguous; empty elsewhere
+    preemption: str
+    num_cpu_blocks: int  # 0 without swap
     seed: int

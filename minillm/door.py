@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minillm.config import ResolvedConfig
+from minillm.kv_cache import most_tokens_per_sequence
 from minillm.request import RequestRejected, SamplingParams
 from minillm.scheduling import Scheduler
 
@@ -43,8 +44,8 @@ def check_fits(
             f"prompt in one step of at most {budget:,} (max_num_batched_tokens). Raise that, or "
             "use a scheduler that splits prompts: sarathi."
         )
-    usable = config.num_blocks - scheduler.admission.reserved(config.num_blocks)
-    slots = usable * config.block_size
+    kept_free = scheduler.admission.reserved(config.num_blocks)
+    slots = most_tokens_per_sequence(config, kept_free)
     if sampling.max_tokens is None:
         max_tokens = min(context - length, slots - length + 1)
     else:
@@ -52,9 +53,14 @@ def check_fits(
     if max_tokens < 1 or length + max_tokens - 1 > slots:
         raise RequestRejected(
             f"prompt + max_tokens − 1 = {length:,} + {max(1, max_tokens):,} − 1 tokens can "
-            f"never fit the KV pool: {usable:,} usable blocks × {config.block_size} = "
-            f"{slots:,} slots ({config.num_blocks:,} blocks, of which scheduler "
-            f"{scheduler.name!r} leaves {config.num_blocks - usable:,} free as watermark). "
-            "Raise num_blocks or lower max_tokens."
+            f"never fit the KV pool: {_capacity(config, slots)} "
+            f"({config.num_blocks:,} blocks, of which scheduler {scheduler.name!r} leaves "
+            f"{kept_free:,} free as watermark). Raise num_blocks or lower max_tokens."
         )
     return max_tokens
+
+
+def _capacity(config: ResolvedConfig, slots: int) -> str:
+    blocks = slots // config.block_size
+    what = "blocks in its longest run" if config.kv_cache == "contiguous" else "usable blocks"
+    return f"{blocks:,} {what} × {config.block_size} = {slots:,} slots"

@@ -14,7 +14,8 @@ tokens; with a simulated executor and a virtual clock the same code serves simul
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -28,16 +29,20 @@ from minillm.events import (
     Done,
     Event,
     Finished,
+    Forked,
     Free,
     Preempted,
     Rejected,
     Step,
+    SwappedIn,
+    SwappedOut,
     Wait,
 )
 from minillm.execution.batch import Executor, Result, Row
 from minillm.hooks import Hooks
-from minillm.kv_cache import PagedKVCache
-from minillm.output import OutputStream
+from minillm.kv_cache import make_kv_cache
+from minillm.moves import BlockMoves
+from minillm.output import OutputStream, request_output
 from minillm.request import (
     FinishReason,
     Request,
@@ -87,10 +92,9 @@ class Engine:
         self.waiting = ArrivalQueue()
         self.running = ArrivalQueue()
         self._log: list[Event] = []  # everything that happened since the last step was recorded
-        self.kv_cache = PagedKVCache(
-            config.num_blocks, config.block_size, config.enable_prefix_caching, self._log
-        )
-        self._streams: dict[str, OutputStream] = {}
+        self.kv_cache = make_kv_cache(config, self._log)
+        self._streams: dict[str, OutputStream] = {}  # of the sequences in the engine
+        self._answers: dict[str, list[OutputStream]] = {}  # of unfinished requests, all n of each
         self._used_ids: set[str] = set()  # an id means one request for the whole trace
         self._count = 0
         self._next_step = 0
@@ -124,8 +128,9 @@ class Engine:
         arrival = now if arrival_time is None else arrival_time
         if arrival > now:
             raise ValueError(f"arrival_time {arrival} ns is after the engine's now, {now} ns.")
-        request_id = self._name(request_id)
-        number, sampling = self._count, sampling or SamplingParams()
+        sampling = sampling or SamplingParams()
+        request_id = self._name(request_id, sampling.n)
+        number = self._count
         self._count += 1
         length = len(prompt_token_ids) if prompt_token_ids is not None else num_prompt_tokens or 0
         try:
@@ -148,22 +153,33 @@ class Engine:
             content_ids=content_ids,
             true_output_len=true_output_len,
         )
-        self._streams[request_id] = OutputStream.open(request, self.tokenizer, self.eos_token_ids)
+        stream = OutputStream.open(request, self.tokenizer, self.eos_token_ids)
+        self._streams[request_id] = stream
+        self._answers[request_id] = [stream, *self._prepare_forks(request)]
         self.waiting.add(request)
         self._log.append(Added(request_id, arrival, length, max_tokens, prompt, client, priority))
         self.scheduler.added(request)
         self.hooks.emit("request_added", request)
         return request_id
 
+    def _prepare_forks(self, request: Request) -> Iterable[OutputStream]:
+        """The other answers that were asked for; they begin with the first token."""
+        for fork in range(1, request.sampling.n):
+            name = f"{request.request_id}.{fork}"
+            child = replace(request, request_id=name, fork=fork, output_token_ids=[], forks=[])
+            request.forks.append(child)
+            yield OutputStream.open(child, self.tokenizer, self.eos_token_ids)
+
     def refuse(self, message: str, arrival: int, request_id: str | None = None) -> None:
         """Record that a request which arrived at `arrival` (ns) was turned away, and why."""
         if request_id is None:
-            request_id = self._name(None)
+            request_id = self._name(None, 1)
             self._count += 1
         self._log.append(Rejected(request_id, arrival, message))
 
-    def _name(self, wanted: str | None) -> str:
-        """The id of a new request: the caller's, or the next number that nobody has used."""
+    def _name(self, wanted: str | None, n: int) -> str:
+        """The id of a new request: the caller's, or the next number that nobody has used. Its
+        n − 1 forks have it followed by .1, .2 and so on."""
         if wanted is None:
             while str(self._count) in self._used_ids:
                 self._count += 1
@@ -173,7 +189,14 @@ class Engine:
                 f"request id {wanted!r}: an id is a string that was not used before and does not "
                 "begin with '*'."
             )
-        self._used_ids.add(wanted)
+        forks = {f"{wanted}.{fork}" for fork in range(1, n)}
+        taken = forks & self._used_ids
+        if taken:
+            raise ValueError(
+                f"request id {wanted!r} with n={n}: {min(taken)!r}, the id of a fork, was used "
+                "before. Choose another id."
+            )
+        self._used_ids |= {wanted, *forks}
         return wanted
 
     def check_fits(self, length: int, sampling: SamplingParams) -> int:
@@ -184,11 +207,13 @@ class Engine:
     def abort(self, request_id: str) -> bool:
         """End a request now; its blocks return. False when it is not in the engine."""
         self._refuse_in_step("abort")
-        stream = self._streams.get(request_id)
-        if stream is None:
+        answers = self._answers.get(request_id)
+        if answers is None:
             return False
-        # one whose generation has ended keeps its reason: only its static batch still ran
-        self._leave(stream.request, stream.request.finish_reason or FinishReason.ABORT)
+        for request in [stream.request for stream in answers]:
+            if request.request_id in self._streams:
+                # one whose generation has ended keeps its reason: only its static batch still ran
+                self._leave(request, request.finish_reason or FinishReason.ABORT)
         self._release(())
         return True
 
@@ -198,8 +223,8 @@ class Engine:
 
     def output(self, request_id: str) -> RequestOutput | None:
         """What an unfinished request has produced so far; None once it has left."""
-        stream = self._streams.get(request_id)
-        return None if stream is None else stream.result(None)
+        answers = self._answers.get(request_id)
+        return None if answers is None else request_output(answers, None)
 
     # ---- one step ----------------------------------------------------------------------------
 
@@ -240,13 +265,12 @@ class Engine:
             if not row.request.in_decode
         )
         self.hooks.emit("scheduled", schedule)
+        moves = self.kv_cache.take_moves()
         try:
-            result = self.executor.execute(schedule.rows)
+            result = self.executor.execute(schedule.rows, moves)
         except Exception:
             log.exception("the executor raised; the requests of this step end with an error")
-            for row in schedule.rows:
-                self._leave(row.request, FinishReason.ERROR)
-            self._release(())
+            self._fail(schedule, moves)
             clock.end_step(0.0)
             return None
         events = self._drain()
@@ -258,6 +282,7 @@ class Engine:
             index=self._next_step,
             start=start,
             duration=duration,
+            transfer=min(duration, round(result.transfer_seconds * 1e9)),
             prefills=prefills,
             waits=None if waits == self._last_waits else waits,
             events=events,
@@ -268,6 +293,19 @@ class Engine:
         self._last_waits = waits
         self._next_step += 1
         return step
+
+    def _fail(self, schedule: Schedule, moves: BlockMoves) -> None:
+        """Nothing of this step can be trusted: neither its rows nor what it should have copied."""
+        lost = {row.request.request_id for row in schedule.rows} | self.kv_cache.lost(moves)
+        for request in [*self.running, *self.waiting]:
+            if request.request_id not in lost:
+                continue
+            if request.status is Status.WAITING:  # its copy in CPU memory was never made
+                self.kv_cache.free(request)
+                request.num_computed_tokens, request.in_decode = 0, False
+            else:
+                self._leave(request, request.finish_reason or FinishReason.ERROR)
+        self._release(())
 
     def _move(self, schedule: Schedule, now: int) -> None:
         """Carry out the scheduler's admissions and preemptions on the queues."""
@@ -306,7 +344,46 @@ class Engine:
             if reason is not None:
                 ended.append((request, reason))
             self._tell("token", request, sampled)
+            if request.forks:
+                self._fork(request, result, text, ended)
         return text, ended
+
+    def _fork(
+        self,
+        parent: Request,
+        result: Result,
+        text: dict[str, str],
+        ended: list[tuple[Request, FinishReason]],
+    ) -> None:
+        """The prompt of `parent` is computed: its other answers begin, each with its own token."""
+        forks, parent.forks = parent.forks, []
+        streams = self._answers[parent.request_id]
+        for child in forks:
+            stream = self._streams[child.request_id] = streams[child.fork]
+            stream.first_scheduled_time = streams[0].first_scheduled_time
+            child.num_computed_tokens = parent.num_computed_tokens
+            child.num_output_tokens = 1
+            sampled = result.forked[child.request_id]
+            child.output_token_ids.append(sampled.token_id)
+            begin = len(self._log)
+            if self.scheduler.fork(parent, child, self.running, self.kv_cache):
+                child.status, child.in_decode = Status.RUNNING, True
+                self.running.add(child)
+            else:
+                if len(self._log) == begin:
+                    self._log.append(Forked(parent.request_id, child.request_id, ()))
+                self._log.append(Preempted(child.request_id))
+                child.status, child.num_computed_tokens = Status.WAITING, 0
+                child.num_preemptions = 1
+                self.waiting.add(child)
+            self.scheduler.forked(child)
+            self._tell("forked", parent, child)
+            delta, reason = stream.push(sampled)
+            if delta:
+                text[child.request_id] = delta
+            if reason is not None:
+                ended.append((child, reason))
+            self._tell("token", child, sampled)
 
     def _stamp(self, rows: Sequence[Row], result: Result) -> dict[str, tuple[int, ...]]:
         """Give the sampled tokens their time, the end of the step. Returns the token ids."""
@@ -318,13 +395,20 @@ class Engine:
                 row.request.last_token_time = now
                 if row.request.prompt_token_ids is not None:
                     tokens[row.request.request_id] = (sampled.token_id,)
+        for name, sampled in result.forked.items():
+            request = self._streams[name].request
+            request.first_token_time = request.last_token_time = now
+            if request.prompt_token_ids is not None:
+                tokens[name] = (sampled.token_id,)
         return tokens
 
     def _release(self, ended: Sequence[tuple[Request, FinishReason]]) -> None:
         """Let those leave that the scheduler lets go; the others keep slot and blocks, done."""
         for request, reason in ended:
-            request.status = Status.DONE
-            request.finish_reason = reason
+            if request.status is Status.WAITING:  # a fork that found no room, and needs none
+                self._leave(request, reason)
+            else:
+                request.status, request.finish_reason = Status.DONE, reason
         done = [request for request in self.running if request.status is Status.DONE]
         leaving = self.scheduler.release(self.running, done) if done else ()
         for request in list(leaving):
@@ -340,12 +424,19 @@ class Engine:
         queue.remove(request)
         request.status = Status.FINISHED
         request.finish_reason = reason
+        request.finished_time = self.clock.now
         self._log.append(Finished(request.request_id, reason.value))
         self.kv_cache.free(request)
-        stream = self._streams.pop(request.request_id)
+        del self._streams[request.request_id]
         self.scheduler.finished(request)
-        if self.hooks.wanted("finished"):
-            self._tell("finished", stream.result(self.clock.now))
+        name = request.request_id if not request.fork else request.request_id.rpartition(".")[0]
+        for unborn in request.forks:  # they end with the sequence that they would have come from
+            unborn.status, unborn.finish_reason = Status.FINISHED, reason
+        answers = self._answers[name]
+        if all(stream.request.status is Status.FINISHED for stream in answers):
+            del self._answers[name]
+            if self.hooks.wanted("finished"):
+                self._tell("finished", request_output(answers, self.clock.now))
 
     # ---- the record --------------------------------------------------------------------------
 
@@ -372,6 +463,7 @@ class Engine:
             ("blocks_allocated", Alloc),
             ("blocks_freed", Free),
             ("preempted", Preempted),
+            ("swapped", SwappedOut | SwappedIn),
         ):
             if self.hooks.wanted(name):
                 for event in (*step.events, *step.after):

@@ -17,6 +17,8 @@ def engine_header(engine: Engine, **what_runs: Any) -> Header:
         version=__version__,
         scheduler=engine.scheduler.name,
         kv_cache=config.kv_cache,
+        reserve=config.reserve,
+        num_cpu_blocks=config.num_cpu_blocks,
         block_size=config.block_size,
         num_blocks=config.num_blocks,
         max_num_seqs=config.max_num_seqs,

@@ -34,6 +34,7 @@ class WaitReason(StrEnum):
     MAX_NUM_SEQS = "max_num_seqs"  # every sequence slot is taken
     TOKEN_BUDGET = "token_budget"  # not enough of this step's token budget is left
     NO_KV_BLOCKS = "no_kv_blocks"  # not enough KV blocks are free
+    FRAGMENTED = "fragmented"  # enough KV blocks are free, but no run of them is long enough
     HEAD_OF_LINE = "head_of_line"  # the policy does not look past the one that waits in front
     PREFILL_IN_PROGRESS = "prefill_in_progress"  # this step is prefill-only: decodes stall
     LOWER_PRIORITY = "lower_priority"  # the policy's order serves others first
@@ -44,8 +45,9 @@ class Wait(Struct, frozen=True, array_like=True):
     """`who` waits for `reason`; `holders` hold what is missing; it needs `needs`, `free` is left.
 
     Units of `needs` and `free`: tokens for TOKEN_BUDGET, blocks for NO_KV_BLOCKS, sequences for
-    MAX_NUM_SEQS, None elsewhere. The reason is the first resource found missing, in the order in
-    which the scheduler asks for them.
+    MAX_NUM_SEQS, None elsewhere; for FRAGMENTED the run needed and the longest free one, blocks.
+    The reason is the first resource found missing, in the order in which the scheduler asks for
+    them.
     """
 
     who: str
@@ -111,8 +113,43 @@ class Evicted(Event, tag="evicted", frozen=True, array_like=True):
     blocks: tuple[int, ...]
 
 
+class Copied(Event, tag="copied", frozen=True, array_like=True):
+    """Copy-on-write: in the block table of `id`, `block` is replaced by a copy of it, `copy`."""
+
+    id: str
+    block: int
+    copy: int
+
+
+class Forked(Event, tag="forked", frozen=True, array_like=True):
+    """`child` appears beside `id`, with the same tokens, and shares `blocks`, the first of its
+    block table."""
+
+    id: str
+    child: str
+    blocks: tuple[int, ...]
+
+
+class SwappedOut(Event, tag="swapped_out", frozen=True, array_like=True):
+    """What `id` has computed is saved in `cpu_blocks`, in order, and its block table is given up.
+    `copies` are the (block, CPU block) pairs copied now; the others were saved before."""
+
+    id: str
+    copies: tuple[tuple[int, int], ...]
+    cpu_blocks: tuple[int, ...]
+
+
+class SwappedIn(Event, tag="swapped_in", frozen=True, array_like=True):
+    """What `id` had computed is back in its new block table; its CPU blocks are given up. `copies`
+    are the (CPU block, block) pairs; blocks not named were still in device memory."""
+
+    id: str
+    copies: tuple[tuple[int, int], ...]
+
+
 class Preempted(Event, tag="preempted", frozen=True, array_like=True):
-    """Running → waiting; its computed tokens are lost and will be recomputed. `by` needed room."""
+    """Running → waiting, because `by` needed room. Unless it was swapped out just before, what it
+    has computed is lost and will be computed again."""
 
     id: str
     by: str | None = None
@@ -142,8 +179,8 @@ class Step(
     frozen=True,
     kw_only=True,
     omit_defaults=True,
-    rename={"index": "n", "start": "t", "duration": "d", "prefills": "p", "waits": "w",
-            "events": "e", "after": "a", "tokens": "k", "text": "x"},
+    rename={"index": "n", "start": "t", "duration": "d", "transfer": "s", "prefills": "p",
+            "waits": "w", "events": "e", "after": "a", "tokens": "k", "text": "x"},
 ):  # fmt: skip
     """One engine step. Its fold, in order:
 
@@ -158,6 +195,7 @@ class Step(
     index: int
     start: int
     duration: int
+    transfer: int = 0  # of `duration`: spent waiting for blocks to be swapped
     prefills: tuple[tuple[str, int], ...] = ()
     waits: tuple[Wait, ...] | None = None  # None: as in the step before
     events: tuple[Event, ...] = ()

@@ -15,6 +15,8 @@ EVENTS = (
     "blocks_allocated",  # (events.Alloc)
     "blocks_freed",  # (events.Free)
     "preempted",  # (events.Preempted)
+    "swapped",  # (events.SwappedOut or events.SwappedIn)
+    "forked",  # (Request, Request), parent and child
     "token",  # (Request, Sampled), once per sampled token
     "attention",  # (AttentionRead), once per layer and step of a real model
     "finished",  # (RequestOutput)

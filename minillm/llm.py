@@ -30,7 +30,9 @@ class LLM:
         outputs[0].outputs[0].text; outputs[0].metrics.ttft; llm.trace
 
     `model`: "pocket", a local folder, a hub id, or a model already loaded by `load_model`.
-    `scheduler`: the name of a system or an instance of your own. None lets minillm choose.
+    `scheduler`: the name of a system or an instance of your own. `kv_cache`: "paged", "token" or
+    "contiguous", the latter with `reserve` "max", "pow2" or "oracle". `preemption`: "recompute" or
+    "swap", to `num_cpu_blocks` of CPU memory. None lets minillm choose.
     Raises ModelError, ConfigError.
     """
 
@@ -40,13 +42,16 @@ class LLM:
         *,
         scheduler: str | Scheduler = "sarathi",
         kv_cache: str = "paged",
+        reserve: str | None = None,
         block_size: int | None = None,
         num_blocks: int | None = None,
+        num_cpu_blocks: int | None = None,
         gpu_memory_utilization: float = 0.9,
         max_num_seqs: int | None = None,
         max_num_batched_tokens: int | None = None,
         max_model_len: int | None = None,
         enable_prefix_caching: bool | None = None,
+        preemption: str = "recompute",
         device: str = "auto",
         dtype: str = "auto",
         attention_backend: str = "auto",
@@ -63,12 +68,15 @@ class LLM:
             attention_backend=attention_backend,
             gpu_memory_utilization=gpu_memory_utilization,
             kv_cache=kv_cache,
+            reserve=reserve,
             block_size=block_size,
             num_blocks=num_blocks,
+            num_cpu_blocks=num_cpu_blocks,
             max_num_seqs=max_num_seqs,
             max_num_batched_tokens=max_num_batched_tokens,
             max_model_len=max_model_len,
             enable_prefix_caching=enable_prefix_caching,
+            preemption=preemption,
             seed=seed,
         )
         self._recorder = Recorder(header_of(self.engine, model))

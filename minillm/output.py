@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,34 +79,41 @@ class OutputStream:
             return FinishReason.STOP
         return None
 
-    def result(self, finished_time: int | None) -> RequestOutput:
-        """The request as the caller sees it now. Times in seconds of engine time."""
+    def completion(self) -> CompletionOutput:
+        """This answer as the caller sees it now."""
         request = self.request
         reason = request.finish_reason
-        completion = CompletionOutput(
-            index=0,
+        return CompletionOutput(
+            index=request.fork,
             text=self.text,
             token_ids=list(request.output_token_ids),
             logprobs=list(self.logprobs) if request.sampling.logprobs is not None else None,
             finish_reason=None if reason is None else reason.value,
             stop_reason=self.stop_reason,
         )
-        return RequestOutput(
-            request_id=request.request_id,
-            prompt=request.prompt,
-            prompt_token_ids=list(request.prompt_token_ids or ()),
-            outputs=[completion],
-            finished=reason is not None,
-            metrics=RequestMetrics(
-                arrival_time=request.arrival_time / 1e9,
-                first_scheduled_time=_seconds(self.first_scheduled_time),
-                first_token_time=_seconds(request.first_token_time),
-                finished_time=_seconds(finished_time),
-                num_preemptions=request.num_preemptions,
-                num_cached_tokens=self.num_cached_tokens,
-                num_output_tokens=request.num_output_tokens,
-            ),
-        )
+
+
+def request_output(streams: Sequence[OutputStream], finished_time: int | None) -> RequestOutput:
+    """A request as the caller sees it now: the first of `streams` is its own, the others those of
+    its forks. Times in seconds of engine time; `finished_time` in ns."""
+    stream = streams[0]
+    request = stream.request
+    return RequestOutput(
+        request_id=request.request_id,
+        prompt=request.prompt,
+        prompt_token_ids=list(request.prompt_token_ids or ()),
+        outputs=[each.completion() for each in streams],
+        finished=all(each.request.finish_reason is not None for each in streams),
+        metrics=RequestMetrics(
+            arrival_time=request.arrival_time / 1e9,
+            first_scheduled_time=_seconds(stream.first_scheduled_time),
+            first_token_time=_seconds(request.first_token_time),
+            finished_time=_seconds(finished_time),
+            num_preemptions=sum(each.request.num_preemptions for each in streams),
+            num_cached_tokens=stream.num_cached_tokens,
+            num_output_tokens=max(each.request.num_output_tokens for each in streams),
+        ),
+    )
 
 
 def _seconds(time_ns: int | None) -> float | None:

@@ -32,6 +32,7 @@ class FinishReason(StrEnum):
 
 
 MIN_TEMPERATURE = 0.001
+MAX_N = 256
 
 
 def _require(ok: bool, message: str) -> None:
@@ -55,6 +56,7 @@ class SamplingParams:
     (seed, request, position) only, never on batch neighbours or preemption.
     """
 
+    n: int = 1  # answers to sample: the prompt is computed once, and each is a fork of it
     temperature: float = 1.0
     top_k: int = 0  # 0: all
     top_p: float = 1.0
@@ -78,7 +80,7 @@ class SamplingParams:
             _require_number(name, getattr(self, name), float)
         for name in ("repetition_penalty", "presence_penalty", "frequency_penalty"):
             _require_number(name, getattr(self, name), float)
-        for name in ("top_k", "min_tokens"):
+        for name in ("n", "top_k", "min_tokens"):
             _require_number(name, getattr(self, name), int)
         for name in ("seed", "max_tokens", "logprobs"):
             if getattr(self, name) is not None:
@@ -89,6 +91,7 @@ class SamplingParams:
         )
         for token in self.stop_token_ids:
             _require_number("a stop token id", token, int)
+        _require(1 <= self.n <= MAX_N, f"n must be between 1 and {MAX_N}, got {self.n}")
         _require(self.temperature >= 0, f"temperature must be ≥ 0, got {self.temperature}")
         _require(
             self.temperature == 0 or self.temperature >= MIN_TEMPERATURE,
@@ -145,6 +148,8 @@ class Request:
     client: str | None = None
     priority: int = 0
     content_ids: Sequence[Hashable] | None = None  # stand-ins for token content, one per block
+    fork: int = 0  # which of the n answers to its prompt: forks of request "7" are "7.1", "7.2" …
+    forks: list[Request] = field(default_factory=list)  # to be born with the first token
 
     status: Status = Status.WAITING
     num_computed_tokens: int = 0
@@ -155,6 +160,7 @@ class Request:
     finish_reason: FinishReason | None = None
     first_token_time: int | None = None
     last_token_time: int | None = None
+    finished_time: int | None = None
     true_output_len: int | None = None  # hidden from schedulers: where a simulated end falls
 
     @property

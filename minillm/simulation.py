@@ -13,7 +13,6 @@ from array import array
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -57,6 +56,7 @@ class RunSummary:
         self._queried = self._found = 0  # tokens looked up in the prefix cache, and found there
         self._most_running = self._most_used = self._end = 0
         engine.hooks.on("request_added", self._added)
+        engine.hooks.on("forked", self._forked)
         engine.hooks.on("scheduled", self._scheduled)
         engine.hooks.on("step", self._step)
         engine.hooks.on("finished", self._finished)
@@ -88,9 +88,13 @@ class RunSummary:
             f"{self.duration:.3f} s>"
         )
 
-    def _added(self, request: Request) -> None:
+    def _forked(self, parent: Request, child: Request) -> None:
+        self._added(child, parent.request_id)
+
+    def _added(self, request: Request, parent: str | None = None) -> None:
         record = RequestRecord(
             id=request.request_id,
+            parent=parent,
             arrival=request.arrival_time,
             prompt_len=request.num_prompt_tokens,
             max_tokens=request.max_tokens,
@@ -138,16 +142,20 @@ class RunSummary:
         )
 
     def _finished(self, output: RequestOutput) -> None:
-        request, record = self._open.pop(output.request_id)
         times = output.metrics
-        record.output_len = request.num_output_tokens
-        record.first_token_at = request.first_token_time
-        record.finished_at = self._engine.clock.now
-        if times.first_scheduled_time is not None:
-            record.admitted_at = round(times.first_scheduled_time * 1e9)
-        record.preemptions = request.num_preemptions
-        record.cached_tokens = times.num_cached_tokens
-        record.finish_reason = output.outputs[0].finish_reason
+        for index, completion in enumerate(output.outputs):
+            name = f"{output.request_id}.{index}" if index else output.request_id
+            if name not in self._open:
+                continue  # a fork that was never born
+            request, record = self._open.pop(name)
+            record.output_len = request.num_output_tokens
+            record.first_token_at = request.first_token_time
+            record.finished_at = request.finished_time
+            if times.first_scheduled_time is not None:
+                record.admitted_at = round(times.first_scheduled_time * 1e9)
+            record.preemptions = request.num_preemptions
+            record.cached_tokens = times.num_cached_tokens
+            record.finish_reason = completion.finish_reason
 
     def close(self, events: Iterable[Event]) -> None:
         """Take what happened after the last step."""
@@ -277,16 +285,16 @@ def _engine(
 ) -> tuple[Engine, Header]:
     """An engine in virtual time, and the header of its trace."""
     policy = make_scheduler(scheduler)
-    config = asked.resolve(
-        chunked=policy.chunked,
-        model_max_len=max(roofline.shape.max_model_len, asked.max_model_len or 0),
-    )
+    model_max_len = max(roofline.shape.max_model_len, asked.max_model_len or 0)
+    config = asked.resolve(chunked=policy.chunked, model_max_len=model_max_len)
     if asked.num_blocks is None:
         fit = roofline.num_blocks(config.block_size, gpu_memory_utilization)
-        config = replace(config, num_blocks=min(fit, config.num_blocks))
+        config = asked.resolve(
+            chunked=policy.chunked, model_max_len=model_max_len, blocks_that_fit=fit
+        )
     costs = roofline if cost_model is None else cost_model
     engine = Engine(
-        SimulatedExecutor(costs),
+        SimulatedExecutor(costs, roofline.kv_bytes_per_token * config.block_size),
         policy,
         config,
         clock=VirtualClock(),

@@ -14,6 +14,7 @@ from minillm.clock import VirtualClock
 from minillm.config import EngineConfig
 from minillm.engine import Engine
 from minillm.execution.batch import Result, Row, Sampled
+from minillm.moves import NO_MOVES, BlockMoves
 from minillm.scheduling import Scheduler, make_scheduler
 
 VOCAB = 50
@@ -52,17 +53,39 @@ class CheckingExecutor:
         self.seconds = seconds
         self.fail_at = set(fail_at)
         self.slots: dict[int, int] = {}
+        self.cpu_slots: dict[int, int] = {}
         self.steps = 0
         self.batch_sizes: list[int] = []
 
-    def execute(self, rows: Sequence[Row]) -> Result:
+    def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
         self.steps += 1
         if self.steps - 1 in self.fail_at:
             raise RuntimeError("planned failure")
+        self._move(moves)
         self.batch_sizes.append(sum(row.num_new_tokens for row in rows))
         for row in rows:
             self._write(row)
-        return Result([self._sample(row) for row in rows], self.seconds)
+        result = Result([self._sample(row) for row in rows], self.seconds)
+        for row, sampled in zip(rows, result.sampled, strict=True):
+            if sampled is not None:
+                result.forked |= {fork.request_id: sampled for fork in row.request.forks}
+        return result
+
+    def _move(self, moves: BlockMoves) -> None:
+        """Slots that were never written move as what they are: nothing."""
+        size = self.block_size
+
+        def copy(source: dict[int, int], target: dict[int, int], pairs: list[tuple[int, int]]):
+            before = dict(source)
+            for old, new in pairs:
+                for offset in range(size):
+                    target.pop(new * size + offset, None)
+                    if old * size + offset in before:
+                        target[new * size + offset] = before[old * size + offset]
+
+        copy(self.slots, self.cpu_slots, moves.swap_out)
+        copy(self.slots, self.slots, moves.copies)
+        copy(self.cpu_slots, self.slots, moves.swap_in)
 
     def _slot(self, row: Row, position: int) -> int:
         block = row.block_table[position // self.block_size]

@@ -107,9 +107,9 @@ def test_pause_holds_the_engine_and_its_clock() -> None:
     gate = threading.Semaphore(0)
 
     class Gated(CheckingExecutor):
-        def execute(self, rows):  # type: ignore[no-untyped-def]
+        def execute(self, rows, moves):  # type: ignore[no-untyped-def]
             gate.acquire()
-            return super().execute(rows)
+            return super().execute(rows, moves)
 
     live = make(executor=Gated(16))
     live.run.play()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from minillm.moves import NO_MOVES, BlockMoves
 from minillm.request import Logprob, Request
 
 
@@ -37,13 +38,17 @@ class Sampled:
 
 @dataclass(slots=True)
 class Result:
-    """`sampled[i]` belongs to row i: None where the row did not sample.
+    """`sampled[i]` belongs to row i: None where the row did not sample. `forked` has the first
+    token of each of the forks of the rows' requests, by id.
 
-    `seconds` is the modelled duration of a simulated step; 0 where time is measured.
+    `seconds` is the modelled duration of a simulated step, 0 where time is measured;
+    `transfer_seconds` of it passed waiting for blocks to be swapped.
     """
 
     sampled: list[Sampled | None] = field(default_factory=list)
     seconds: float = 0.0
+    transfer_seconds: float = 0.0
+    forked: dict[str, Sampled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class AttentionRead:
 class Executor(Protocol):
     """Computes one batch. Rows are in the scheduler's order: decodes and prefills may mix."""
 
-    def execute(self, rows: Sequence[Row]) -> Result:
-        """Write K and V of each row's new tokens, run the model, sample where `row.samples`."""
+    def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
+        """Carry out `moves`, write K and V of each row's new tokens, run the model, sample where
+        `row.samples`, for the request and its forks."""
         ...

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from typing import Any
+
 import psutil
 import torch
 
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.probe import run_probe
+from minillm.moves import BlockMoves
 
 CPU_SHARE = 0.25  # of the available RAM
 
@@ -15,19 +20,67 @@ class KVTensors:
     """Per-layer caches `[num_blocks, block_size, num_kv_heads, head_dim]`, K and V, keyed by layer.
 
     Layers may differ in heads and head size. Memory is not cleared: a slot holds garbage until
-    it is written.
+    it is written. With `num_cpu_blocks` there is the same once more in CPU memory, to swap to.
     """
 
-    def __init__(self, loaded: LoadedModel, *, num_blocks: int, block_size: int) -> None:
+    def __init__(
+        self, loaded: LoadedModel, *, num_blocks: int, block_size: int, num_cpu_blocks: int = 0
+    ) -> None:
         self.num_blocks = num_blocks
         self.block_size = block_size
-        self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        for layer, shape in loaded.layer_shapes.items():
-            size = (num_blocks, block_size, shape.num_kv_heads)
-            self.layers[layer] = (
-                torch.empty(*size, shape.k_dim, dtype=loaded.dtype, device=loaded.device),
-                torch.empty(*size, shape.v_dim, dtype=loaded.dtype, device=loaded.device),
-            )
+        self.device = loaded.device
+        self.layers = _pool(loaded, num_blocks, block_size, device=loaded.device)
+        self._swap: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        if num_cpu_blocks:
+            pinned = loaded.device.type == "cuda"  # the only memory a GPU copies at full speed
+            self._swap = _pool(loaded, num_cpu_blocks, block_size, pin_memory=pinned)
+
+    def move(self, moves: BlockMoves) -> float:
+        """Carry out `moves` over all layers; returns the seconds that the swapping took."""
+        began = time.perf_counter()
+        self._copy(self.layers, self._swap, moves.swap_out)
+        self._wait()  # before anything overwrites what is being saved
+        swapping = time.perf_counter() - began
+        self._copy(self.layers, self.layers, moves.copies)
+        began = time.perf_counter()
+        self._copy(self._swap, self.layers, moves.swap_in)
+        if moves.num_swapped:
+            self._wait()
+        return swapping + time.perf_counter() - began if moves.num_swapped else 0.0
+
+    def _copy(
+        self,
+        source: dict[int, tuple[torch.Tensor, torch.Tensor]],
+        target: dict[int, tuple[torch.Tensor, torch.Tensor]],
+        pairs: Sequence[tuple[int, int]],
+    ) -> None:
+        if not pairs:
+            return
+        from_blocks, to_blocks = torch.tensor(pairs).unbind(1)
+        for layer, tensors in source.items():
+            for old, new in zip(tensors, target[layer], strict=True):
+                content = old[from_blocks.to(old.device)]
+                new[to_blocks.to(new.device)] = content.to(new.device)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def _pool(
+    loaded: LoadedModel, num_blocks: int, block_size: int, **where: Any
+) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    return {
+        layer: (
+            torch.empty(
+                num_blocks, block_size, shape.num_kv_heads, shape.k_dim, dtype=loaded.dtype, **where
+            ),
+            torch.empty(
+                num_blocks, block_size, shape.num_kv_heads, shape.v_dim, dtype=loaded.dtype, **where
+            ),
+        )
+        for layer, shape in loaded.layer_shapes.items()
+    }
 
 
 def bytes_per_block(loaded: LoadedModel, block_size: int) -> int:

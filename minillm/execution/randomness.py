@@ -18,7 +18,12 @@ def mix(state: int, value: int) -> int:
     return z ^ (z >> 31)
 
 
-def uniform(engine_seed: int, own_seed: int | None, number: int, position: int) -> float:
-    """In [0, 1), 53 bits. A request with a seed of its own depends on that seed alone."""
+def uniform(
+    engine_seed: int, own_seed: int | None, number: int, position: int, fork: int = 0
+) -> float:
+    """In [0, 1), 53 bits. A request with a seed of its own depends on that seed alone, and on
+    which of its answers this is."""
     key = mix(mix(1, engine_seed), number) if own_seed is None else mix(2, own_seed)
+    if fork:
+        key = mix(mix(3, key), fork)
     return (mix(key, position) >> 11) * 2.0**-53

@@ -89,7 +89,7 @@ class Sampler:
         """One token per row by inverting the cumulative distribution in vocabulary order."""
         params = [r.sampling for r in requests]
         draws = [
-            uniform(self.seed, p.seed, r.number, r.num_output_tokens)
+            uniform(self.seed, p.seed, r.number, r.num_output_tokens, r.fork)
             for r, p in zip(requests, params, strict=True)
         ]
         column = _Column(logits.device)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from minillm.execution.batch import Result, Row, Sampled
+from minillm.moves import NO_MOVES, BlockMoves
+
+TOKEN = Sampled(0)
 
 
 class CostModel(Protocol):
@@ -19,14 +22,32 @@ class CostModel(Protocol):
 class SimulatedExecutor:
     """Samples token 0 wherever a token is due; where a sequence ends is the engine's business."""
 
-    def __init__(self, cost_model: CostModel) -> None:
+    def __init__(self, cost_model: CostModel, bytes_per_block: int = 0) -> None:
         self.cost_model = cost_model
+        self.bytes_per_block = bytes_per_block
+        self._transfer_seconds = getattr(cost_model, "transfer_seconds", None)
 
-    def execute(self, rows: Sequence[Row]) -> Result:
-        """See `Executor`. Raises ValueError when the cost model's answer is no duration."""
+    def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
+        """See `Executor`. Raises ValueError when the cost model's answer is no duration.
+
+        Blocks are swapped at the speed of `cost_model.transfer_seconds(bytes)`, if it has that:
+        those that the step waits for before it, those moved ahead of need beside it.
+        """
         seconds = self.cost_model.step_seconds(
             [(row.num_new_tokens, row.request.num_computed_tokens) for row in rows]
         )
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"step_seconds returned {seconds!r}; it must be a number ≥ 0")
-        return Result([Sampled(0) if row.samples else None for row in rows], seconds)
+        result = Result([TOKEN if row.samples else None for row in rows], seconds)
+        for row, sampled in zip(rows, result.sampled, strict=True):
+            if sampled is not None:
+                for fork in row.request.forks:
+                    result.forked[fork.request_id] = TOKEN
+        if moves.num_swapped and self._transfer_seconds is not None:
+            size = self.bytes_per_block
+            result.transfer_seconds = self._transfer_seconds(
+                (moves.num_swapped - moves.early) * size
+            )
+            beside = self._transfer_seconds(moves.early * size) if moves.early else 0.0
+            result.seconds = result.transfer_seconds + max(seconds, beside)
+        return result

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 import torch
 
 from minillm.config import ConfigError, closest
-from minillm.execution.batch import AttentionRead, Result, Row, Sampled
+from minillm.execution.batch import AttentionRead, Result, Row
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import PagedAttention, forward, pack
 from minillm.execution.sampler import Sampler
+from minillm.moves import NO_MOVES, BlockMoves
 
 ATTENTION_BACKENDS = ("auto", "torch")
 
@@ -25,6 +26,7 @@ class TorchExecutor:
         *,
         num_blocks: int,
         block_size: int,
+        num_cpu_blocks: int = 0,
         seed: int = 0,
         attention_backend: str = "auto",
     ) -> None:
@@ -35,25 +37,42 @@ class TorchExecutor:
                 f"Known: {', '.join(ATTENTION_BACKENDS)}."
             )
         self.loaded = loaded
-        self.kv = KVTensors(loaded, num_blocks=num_blocks, block_size=block_size)
+        self.kv = KVTensors(
+            loaded, num_blocks=num_blocks, block_size=block_size, num_cpu_blocks=num_cpu_blocks
+        )
         self.sampler = Sampler(seed, loaded.eos_token_ids)
         self.on_attention: Callable[[AttentionRead], None] | None = None
 
     @torch.inference_mode()
-    def execute(self, rows: Sequence[Row]) -> Result:
+    def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
         """See `Executor`. K and V go to the rows' blocks, whatever was there before."""
+        transfer_seconds = self.kv.move(moves) if moves else 0.0
         batch = pack(rows, self.kv.block_size, self.loaded.device)
         attention = PagedAttention(batch, self.kv, self._reporter(rows))
         logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
-        sampled: list[Sampled | None] = [None] * len(rows)
+        result = Result([None] * len(rows), transfer_seconds=transfer_seconds)
         if batch.sampling_rows:
-            requests = [rows[i].request for i in batch.sampling_rows]
-            tokens = self.sampler.sample(logits, requests)
-            for i, token in zip(batch.sampling_rows, tokens, strict=True):
-                sampled[i] = token
+            self._sample(rows, batch.sampling_rows, logits, result)
         elif self.loaded.device.type == "cuda":
             torch.cuda.synchronize(self.loaded.device)  # a step ends when its work is done
-        return Result(sampled)
+        return result
+
+    def _sample(
+        self, rows: Sequence[Row], sampling: Sequence[int], logits: torch.Tensor, result: Result
+    ) -> None:
+        """One token for each row in `sampling`, and one from the same logits for each of its
+        request's forks."""
+        requests = [rows[i].request for i in sampling]
+        forks = [(place, fork) for place, r in enumerate(requests) for fork in r.forks]
+        if forks:
+            own = torch.arange(len(requests))
+            places = torch.cat((own, torch.tensor([place for place, _ in forks])))
+            logits = logits[places.to(logits.device)]
+        tokens = self.sampler.sample(logits, [*requests, *(fork for _, fork in forks)])
+        for i, token in zip(sampling, tokens, strict=False):
+            result.sampled[i] = token
+        for (_, fork), token in zip(forks, tokens[len(requests) :], strict=True):
+            result.forked[fork.request_id] = token
 
     def _reporter(self, rows: Sequence[Row]) -> Callable[[int, int | None], None] | None:
         """What tells `on_attention` of each layer's reads; None when nobody listens."""

@@ -1,5 +1,14 @@
 """KV cache managers: who holds which blocks. Numbers only; the tensors live in `execution`."""
 
-from minillm.kv_cache.paged import PagedKVCache, PrefixHit
+from minillm.kv_cache.make import ABOUT_KV_CACHES, make_kv_cache, most_tokens_per_sequence
+from minillm.kv_cache.manager import KVCache, PrefixHit
+from minillm.kv_cache.paged import PagedKVCache
 
-__all__ = ["PagedKVCache", "PrefixHit"]
+__all__ = [
+    "ABOUT_KV_CACHES",
+    "KVCache",
+    "PagedKVCache",
+    "PrefixHit",
+    "make_kv_cache",
+    "most_tokens_per_sequence",
+]

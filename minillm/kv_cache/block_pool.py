@@ -88,6 +88,15 @@ class BlockPool:
         self._keys[block] = key
         return content_id, True
 
+    def forget(self, block: int) -> None:
+        """The content of this block is not to be found any more."""
+        key = self._keys.pop(block, None)
+        if key is not None:
+            del self._by_key[key]
+            if block in self._reusable:
+                del self._reusable[block]
+                self._free.append(block)
+
     def is_reusable(self, block: int) -> bool:
         """Cached and without owner."""
         return block in self._reusable

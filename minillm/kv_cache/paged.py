@@ -3,62 +3,55 @@
 A sequence's tokens live in fixed-size blocks, anywhere in the pool, listed in its block table.
 Blocks are taken as the sequence grows, so at most one block per sequence is partly empty.
 A full block becomes findable by its content (the tokens in it and before it); a later sequence
-that starts with the same tokens shares those blocks instead of computing them.
+that starts with the same tokens shares those blocks instead of computing them. A fork shares all
+blocks of its parent; whoever then writes to a block that is still shared writes to a copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 
-from minillm.events import Alloc, Cached, Event, Evicted, Free
+from minillm.events import Cached, Copied, Event, Evicted, Forked
 from minillm.kv_cache.block_pool import ROOT, BlockPool
+from minillm.kv_cache.manager import NO_HIT, KVCache, PrefixHit
 from minillm.request import Request
 
 
-@dataclass(frozen=True, slots=True)
-class PrefixHit:
-    """The longest cached prefix of a request: whole blocks, in order, and their content ids."""
-
-    blocks: tuple[int, ...] = ()
-    content_ids: tuple[int, ...] = ()
-
-
-NO_HIT = PrefixHit()
-
-
-class PagedKVCache:
-    """Block tables for all sequences. Every change is appended to `log`, the engine's event log."""
+class PagedKVCache(KVCache):
+    """Blocks of `block_size` tokens from anywhere in the pool, one at a time."""
 
     def __init__(
-        self, num_blocks: int, block_size: int, enable_prefix_caching: bool, log: list[Event]
+        self,
+        num_blocks: int,
+        block_size: int,
+        enable_prefix_caching: bool,
+        log: list[Event],
+        *,
+        num_cpu_blocks: int = 0,
     ) -> None:
-        self.num_blocks = num_blocks
-        self.block_size = block_size
+        super().__init__(num_blocks, block_size, log, num_cpu_blocks=num_cpu_blocks)
         self.enable_prefix_caching = enable_prefix_caching
         self.pool = BlockPool(num_blocks)
-        self.log = log
-        self._tables: dict[str, list[int]] = {}
         self._contents: dict[str, list[int]] = {}  # content id of each full, registered block
+        self._forked: set[int] = set()  # partly full blocks that forks have shared
 
     @property
     def num_free_blocks(self) -> int:
         """Blocks an allocation can use now (free, or cached without owner)."""
         return self.pool.num_free
 
-    def block_table(self, request: Request) -> list[int]:
-        """Logical → physical blocks of a request; empty when it holds none."""
-        return self._tables.get(request.request_id, [])
-
     def find_prefix(self, request: Request) -> PrefixHit:
         """The longest cached prefix, leaving at least one token to compute (it must be sampled
-        from). Changes nothing."""
+        from); for one that was swapped out, what is still there of its own."""
         if not self.enable_prefix_caching:
             return NO_HIT
+        known = request.num_tokens - 1
+        if self.is_swapped_out(request):
+            known = request.num_computed_tokens
         blocks: list[int] = []
         content_ids: list[int] = []
         parent = ROOT
-        for index in range((request.num_tokens - 1) // self.block_size):
+        for index in range(known // self.block_size):
             content = self._content(request, index)
             found = None if content is None else self.pool.find((parent, content))
             if found is None:
@@ -69,33 +62,50 @@ class PagedKVCache:
         return PrefixHit(tuple(blocks), tuple(content_ids)) if blocks else NO_HIT
 
     def blocks_needed(self, request: Request, num_tokens: int, hit: PrefixHit = NO_HIT) -> int:
-        """Blocks that must leave the free pool so that `request` can hold `num_tokens`."""
-        held = len(self.block_table(request)) + len(hit.blocks)
+        table = self._tables.get(request.request_id, ())
+        held = len(table) + len(hit.blocks)
         reused = sum(self.pool.is_reusable(block) for block in hit.blocks)
-        return max(0, -(-num_tokens // self.block_size) - held) + reused
+        missing = max(0, -(-num_tokens // self.block_size) - held)
+        return missing + reused + (self._shared_tail(request, table) is not None)
 
     def allocate(self, request: Request, num_tokens: int, hit: PrefixHit = NO_HIT) -> bool:
-        """Grow the block table to hold `num_tokens`, beginning with the cached blocks of `hit`.
-        False, and nothing changed, when too few blocks are free."""
-        table = self._tables.get(request.request_id)
+        name = request.request_id
+        table = self._tables.get(name)
         if table is None:
             table = []
-        elif len(table) * self.block_size >= num_tokens:
+        elif len(table) * self.block_size >= num_tokens and not self._forked:
             return True
         if self.blocks_needed(request, num_tokens, hit) > self.pool.num_free:
             return False
+        shared = self._shared_tail(request, table)
+        if shared is not None:
+            self._copy_on_write(request, table, shared)
+        if len(table) * self.block_size >= num_tokens:
+            return True
         for block in hit.blocks:
             self.pool.share(block)
         missing = -(-num_tokens // self.block_size) - len(table) - len(hit.blocks)
-        taken, evicted = self.pool.take(max(0, missing))
-        if evicted:
-            self.log.append(Evicted(tuple(evicted)))
+        taken = self._take(max(0, missing))
         table.extend(hit.blocks)
         table.extend(taken)
-        self._tables[request.request_id] = table
+        self._tables[name] = table
         if hit.content_ids:
-            self._contents[request.request_id] = list(hit.content_ids)
-        self.log.append(Alloc(request.request_id, (*hit.blocks, *taken)))
+            self._contents[name] = list(hit.content_ids)
+        self._took(request, (*hit.blocks, *taken))
+        self._bring_back(request, len(hit.blocks))
+        return True
+
+    def fork(self, parent: Request, child: Request) -> bool:
+        """The child shares the parent's blocks, the partly full last one too."""
+        computed = parent.num_computed_tokens
+        shared = self._tables[parent.request_id][: -(-computed // self.block_size)]
+        for block in shared:
+            self.pool.share(block)
+        self._tables[child.request_id] = list(shared)
+        self._contents[child.request_id] = list(self._contents_of(parent))
+        if computed % self.block_size:
+            self._forked.add(shared[-1])
+        self.log.append(Forked(parent.request_id, child.request_id, tuple(shared)))
         return True
 
     def commit(self, request: Request) -> None:
@@ -120,17 +130,43 @@ class PagedKVCache:
         if new:
             self.log.append(Cached(tuple(new)))
 
-    def free(self, request: Request) -> None:
-        """Give up all blocks of `request`. Findable ones stay cached until they are evicted."""
-        table = self._tables.pop(request.request_id, None)
-        self._contents.pop(request.request_id, None)
-        if table is not None:
-            self.pool.release(table)
-            self.log.append(Free(request.request_id))
-
     def check(self) -> None:
-        """Raise AssertionError unless the pool's books balance with the block tables."""
+        super().check()
         self.pool.check(list(self._tables.values()))
+
+    def _take(self, count: int) -> list[int]:
+        taken, evicted = self.pool.take(count)
+        if evicted:
+            self.log.append(Evicted(tuple(evicted)))
+        return taken
+
+    def _release(self, request: Request, table: list[int]) -> None:
+        """Findable blocks stay cached until they are evicted."""
+        self._contents.pop(request.request_id, None)
+        self.pool.release(table)
+
+    def _shared_tail(self, request: Request, table: Sequence[int]) -> int | None:
+        """The place in `table` of the block that the next token is written to, if it is shared."""
+        if not self._forked:
+            return None
+        index = request.num_computed_tokens // self.block_size
+        if index >= len(table) or table[index] not in self._forked:
+            return None
+        if self.pool.ref_counts[table[index]] == 1:  # the others are gone, or have their copies
+            self._forked.discard(table[index])
+            return None
+        return index
+
+    def _copy_on_write(self, request: Request, table: list[int], index: int) -> None:
+        (mine,) = self._take(1)
+        shared = table[index]
+        self.pool.release([shared])
+        table[index] = mine
+        self.moves.copies.append((shared, mine))
+        self.log.append(Copied(request.request_id, shared, mine))
+
+    def _contents_of(self, request: Request) -> Sequence[int]:
+        return self._contents.get(request.request_id, ())
 
     def _content(self, request: Request, index: int) -> Hashable | None:
         """What block `index` holds: its token ids, or a simulated stand-in, or None (unknown)."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minillm.kv_cache import PagedKVCache, PrefixHit
+from minillm.kv_cache import KVCache, PrefixHit
 from minillm.request import Request
 
 
@@ -28,7 +28,7 @@ class Admission:
         slots: int,
         hit: PrefixHit,
         live: Sequence[Request],
-        kv_cache: PagedKVCache,
+        kv_cache: KVCache,
     ) -> tuple[int, int]:
         """(blocks needed, blocks that may be used) for `request` to start with `slots` beside
         those `live`; it may when the first is not above the second."""

@@ -54,8 +54,8 @@ class IterationLevel:
 
 @dataclass(frozen=True)
 class PrefillFirst:
-    """vLLM (SOSP'23): if anything can be admitted the step is prefill-only and decodes stall;
-    otherwise everything running decodes."""
+    """vLLM (SOSP'23): if any prompt can be admitted the step is prefill-only and decodes stall;
+    otherwise everything running decodes, with what comes back from swap."""
 
     chunked: ClassVar[bool] = False
     runs_to_completion: ClassVar[bool] = False
@@ -63,7 +63,7 @@ class PrefillFirst:
     def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
         plan.continue_prefills()
         plan.admit_in_order(waiting)
-        if plan.schedule.rows:
+        if any(not row.request.in_decode for row in plan.schedule.rows):
             if any(r.in_decode and r.status is Status.RUNNING for r in plan.running):
                 plan.wait(ALL_RUNNING, WaitReason.PREFILL_IN_PROGRESS, (BATCH,))
         else:

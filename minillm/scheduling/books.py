@@ -29,6 +29,11 @@ class Books:
     def added(self, request: Request) -> None:
         """A request has arrived and waits."""
 
+    def forked(self, request: Request) -> None:
+        """Another answer to a prompt begins, with its first token. It runs, or it waits when there
+        is no room for it."""
+        self.added(request)
+
     def begin(self, now: int) -> None:
         """A step is about to be planned."""
 

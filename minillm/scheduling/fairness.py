@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from minillm.events import Step
-from minillm.request import Request
+from minillm.request import Request, Status
 from minillm.scheduling.books import Books
 from minillm.scheduling.order import Order
 
@@ -65,6 +65,12 @@ class VirtualTokenCounter(Order, Books):
         self.counters[client] = counter
         self._queued.setdefault(client, set()).add(request.request_id)
         self._charged[request.request_id] = 0
+
+    def forked(self, request: Request) -> None:
+        """The prompt was paid for once."""
+        self._charged[request.request_id] = 0
+        if request.status is Status.WAITING:
+            self._queued.setdefault(request.client, set()).add(request.request_id)
 
     def scheduled(self, schedule: Schedule) -> None:
         for request in schedule.preempted:

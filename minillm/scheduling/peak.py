@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from minillm.kv_cache import PagedKVCache, PrefixHit
+from minillm.kv_cache import KVCache, PrefixHit
 from minillm.request import FinishReason, Request
 from minillm.scheduling.admission import Admission
 from minillm.scheduling.books import Books, Estimate
@@ -54,7 +54,7 @@ class _Predicted(Admission):
         slots: int,
         hit: PrefixHit,
         live: Sequence[Request],
-        kv_cache: PagedKVCache,
+        kv_cache: KVCache,
     ) -> tuple[int, int]:
         needs, free = super().room(request, slots, hit, live, kv_cache)
         if not live or needs > free:

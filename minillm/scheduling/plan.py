@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from heapq import merge
 from typing import Any
 
+from minillm.arrivals import arrival_order
 from minillm.events import (
     ALL_RUNNING,
     ALL_WAITING,
@@ -22,7 +23,7 @@ from minillm.events import (
     WaitReason,
 )
 from minillm.execution.batch import Row
-from minillm.kv_cache import PagedKVCache, PrefixHit
+from minillm.kv_cache import KVCache, PrefixHit
 from minillm.request import Request, Status
 from minillm.scheduling.admission import Admission
 from minillm.scheduling.preemption import Preemption
@@ -59,7 +60,7 @@ class Plan:
     def __init__(
         self,
         running: Sequence[Request],
-        kv_cache: PagedKVCache,
+        kv_cache: KVCache,
         budget: Budget,
         admission: Admission,
         preemption: Preemption,
@@ -135,15 +136,19 @@ class Plan:
                 self.continue_prefill(request)
 
     def preempt(self, victim: Request, by: Request) -> None:
-        """Take all blocks of `victim`; it goes back to waiting and recomputes its tokens."""
+        """Take all blocks of `victim`; it goes back to waiting. Its tokens are swapped out where
+        the engine does that and has room for them, else they are computed again."""
         self.running.remove(victim)
+        swapped = self.kv_cache.swap_out(victim)
+        if not swapped:
+            self.kv_cache.free(victim)
+            victim.num_computed_tokens = 0
+        started = victim.num_output_tokens > 0
+        victim.in_decode = swapped and started and victim.num_uncomputed_tokens == 1
+        victim.num_preemptions += 1
         self.kv_cache.log.append(
             Preempted(victim.request_id, None if victim is by else by.request_id)
         )
-        self.kv_cache.free(victim)
-        victim.num_computed_tokens = 0
-        victim.in_decode = False
-        victim.num_preemptions += 1
         for row in [row for row in self.schedule.rows if row.request is victim]:
             self.schedule.rows.remove(row)  # a policy may change its mind
             self.tokens_left += row.num_new_tokens
@@ -156,7 +161,7 @@ class Plan:
     def admit_in_order(self, waiting: Iterable[Request]) -> None:
         """Admit from the front until one cannot be; nobody is admitted past it."""
         if self.schedule.preempted:
-            first = min(self.schedule.preempted, key=lambda r: (r.arrival_time, r.number))
+            first = min(self.schedule.preempted, key=arrival_order)
             self.wait(ALL_WAITING, WaitReason.HEAD_OF_LINE, (first.request_id,))
             return
         for request in waiting:
@@ -177,23 +182,30 @@ class Plan:
             self.wait(ALL_WAITING, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
             return False
         hit = self.kv_cache.find_prefix(request)
-        cached = len(hit.blocks) * self.kv_cache.block_size
-        tokens = request.num_tokens - cached
+        swapped = request.num_computed_tokens  # what comes back; 0 but for one swapped out
+        cached = 0 if swapped else len(hit.blocks) * self.kv_cache.block_size
+        tokens = request.num_tokens - swapped - cached
         if tokens > self.tokens_left:
             if not self._may_split(request):
                 self._blocked(request, WaitReason.TOKEN_BUDGET, BATCH, tokens, self.tokens_left)
                 return False
             tokens = self.tokens_left
-        slots = self._admission.slots_to_hold(request, cached + tokens)
+        slots = self._admission.slots_to_hold(request, swapped + cached + tokens)
         needs, free = self._room(request, slots, hit)
         if needs > free and self._rank is not None:
             needs, free = self._make_room(request, slots, hit)
-        if needs > free or not self.kv_cache.allocate(request, slots, hit):
+        if needs > free:
             self._blocked(request, WaitReason.NO_KV_BLOCKS, ALL_RUNNING, needs, max(0, free))
             return False
-        # Admitted precedes the Alloc just logged, so that the fold sees a running sequence grow.
-        self.kv_cache.log.insert(-1, Admitted(request.request_id, cached))
-        request.num_computed_tokens = cached
+        log = self.kv_cache.log
+        begin = len(log)
+        if not self.kv_cache.allocate(request, slots, hit):
+            run = self.kv_cache.largest_run
+            self._blocked(request, WaitReason.FRAGMENTED, ALL_RUNNING, needs, run)
+            return False
+        # Admitted precedes what was just logged, so that the fold sees a running sequence grow.
+        log.insert(begin, Admitted(request.request_id, cached))
+        request.num_computed_tokens = swapped + cached
         self.schedule.admitted.append(request)
         self._add(request, tokens)
         return True

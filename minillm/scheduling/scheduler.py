@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
 
+from minillm.arrivals import arrival_order
 from minillm.events import Step
 from minillm.execution.batch import Row
-from minillm.kv_cache import PagedKVCache
+from minillm.kv_cache import KVCache, PrefixHit
 from minillm.request import Request
 from minillm.scheduling.admission import Admission, OnDemand
 from minillm.scheduling.batching import Batching, ChunkedPrefill
@@ -54,10 +55,12 @@ class Scheduler:
         self._books = [part for part in parts if isinstance(part, Books)]
         self._learned: LearnedEstimate | None = None
         self._rows: list[Row] = []
+        self._max_num_seqs = 0
 
     def bind(self, estimate: Estimate | None, generator: Random, budget: Budget) -> None:
         """What the engine offers, told once, at its start: how long a batch will take (None:
         learn it from the steps), random numbers, and the budget of a step."""
+        self._max_num_seqs = budget.max_num_seqs
         if estimate is None:
             estimate = self._learned = LearnedEstimate()
         for part in self._books:
@@ -85,7 +88,7 @@ class Scheduler:
         self,
         waiting: Sequence[Request],
         running: Sequence[Request],
-        kv_cache: PagedKVCache,
+        kv_cache: KVCache,
         budget: Budget,
         now: int,
     ) -> Schedule:
@@ -94,8 +97,8 @@ class Scheduler:
         for part in self._books:
             part.begin(now)
 
-        def rank(request: Request) -> tuple[Any, int, int]:
-            return self.key(request, now), request.arrival_time, request.number
+        def rank(request: Request) -> tuple[Any, ...]:
+            return self.key(request, now), *arrival_order(request)
 
         by_rank = self.preemption.by_rank
         plan = Plan(
@@ -120,10 +123,31 @@ class Scheduler:
             return ()
         return ended
 
+    def fork(
+        self, parent: Request, child: Request, running: Sequence[Request], kv_cache: KVCache
+    ) -> bool:
+        """May `child`, an answer to the same prompt, run beside `parent` from now on? Then it
+        holds the parent's KV. False: it waits, as if preempted; no place or no memory is left."""
+        if len(running) >= self._max_num_seqs and not self.preemption.by_rank:
+            return False
+        if not kv_cache.fork(parent, child):
+            return False
+        slots = self.admission.slots_to_hold(child, child.num_tokens)
+        needs, free = self.admission.room(child, slots, PrefixHit(), running, kv_cache)
+        if needs <= free and kv_cache.allocate(child, slots):
+            return True
+        kv_cache.free(child)
+        return False
+
     def added(self, request: Request) -> None:
         """A request has arrived. Tells the parts that keep books: call it when you override it."""
         for part in self._books:
             part.added(request)
+
+    def forked(self, request: Request) -> None:
+        """One was forked off: it runs, or waits for room. Tells the parts, as above."""
+        for part in self._books:
+            part.forked(request)
 
     def observe(self, step: Step) -> None:
         """A step is complete. Tells the parts that keep books, as above."""

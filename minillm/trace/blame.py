@@ -31,6 +31,7 @@ from minillm.events import (
     Admitted,
     Event,
     Finished,
+    Forked,
     Preempted,
     Step,
     Wait,
@@ -195,6 +196,9 @@ class _Books:
             match event:
                 case Added():
                     self._open(event, time, before)
+                case Forked():
+                    self._fork(event)
+                    touched.add(event.child)
                 case Preempted():
                     account = self.open[event.id]
                     account.preempted, account.preempted_by = True, event.by
@@ -219,6 +223,13 @@ class _Books:
             in_flight = end - max(event.arrival, start)
             account.book("queue", split(in_flight, {id: n for id, n, _ in batch}))
             account.book("queue", {UNEXPLAINED: max(0, start - event.arrival)})
+
+    def _fork(self, event: Forked) -> None:
+        """A fork has lived its parent's life so far."""
+        parent = self.open[event.id]
+        account = _Account(event.child, parent.idle_mark, parent.preempted_by, parent.preempted)
+        account.booked = {kind: dict(books) for kind, books in parent.booked.items()}
+        self.accounts[event.child] = self.open[event.child] = account
 
     def _settle(self, id: str) -> None:
         account = self.open.pop(id)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from minillm.events import Added, Admitted, Event, Finished, Preempted, Rejected, Step
+from minillm.events import Added, Admitted, Event, Finished, Forked, Preempted, Rejected, Step
 from minillm.trace.file import KEYFRAME_EVERY
 from minillm.trace.fold import State, apply, close
 from minillm.trace.records import Closing, Header, Keyframe
@@ -18,7 +18,8 @@ from minillm.trace.records import Closing, Header, Keyframe
 
 @dataclass(slots=True, kw_only=True)
 class RequestRecord:
-    """One request's story. Times are engine-clock ns, lengths are tokens; None: not yet.
+    """One sequence's story: a request, or a fork of one (`parent`) where several answers to a
+    prompt were asked for. Times are engine-clock ns, lengths are tokens; None: not yet.
 
     `token_times[i]` is when output token i was sampled. A rejected request has `rejected`, the
     message, and nothing but its arrival.
@@ -41,6 +42,7 @@ class RequestRecord:
     prompt: str | None = None
     text: str = ""
     rejected: str | None = None
+    parent: str | None = None  # of a fork: the request whose prompt it answers, too
 
     @property
     def completed(self) -> bool:
@@ -101,9 +103,9 @@ class Digest:
             gained = outputs - record.output_len
             if gained and kind != "dead":
                 self._tokens(record, gained, end)
+        self._events(step.after, end)
         for id in step.text:
             by_id[id].text = sequences[id].text
-        self._events(step.after, end)
         series, (running, waiting, used) = self.series, state.load
         series.end.append(end)
         series.running.append(running)
@@ -129,6 +131,20 @@ class Digest:
             times.append(end)
         record.output_len = len(times)
 
+    def _forked(self, event: Forked, time: int) -> None:
+        parent = self._by_id[event.id]
+        record = replace(
+            parent,
+            id=event.child,
+            parent=event.id,
+            output_len=1,
+            first_token_at=time,
+            token_times=[time],
+            text="",
+        )
+        self._by_id[event.child] = record
+        self.requests.append(record)
+
     def _events(self, events: Iterable[Event], time: int) -> None:
         for event in events:
             match event:
@@ -147,6 +163,8 @@ class Digest:
                     self.requests.append(
                         RequestRecord(id=event.id, arrival=event.arrival, rejected=event.message)
                     )
+                case Forked():
+                    self._forked(event, time)
                 case Admitted():
                     record = self._by_id[event.id]
                     self.prefix_queries += record.prompt_len + record.output_len

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from minillm.events import (
     ALL_RUNNING,
     Added,
     Admitted,
     Alloc,
     Cached,
+    Copied,
     Done,
     Event,
     Evicted,
     Finished,
+    Forked,
     Free,
     Preempted,
     Step,
+    SwappedIn,
+    SwappedOut,
 )
 from minillm.trace.records import Closing, SequenceState
 from minillm.trace.state import State, TraceError
@@ -72,12 +78,12 @@ def _apply(state: State, step: Step) -> None:
     state.time = end
     state.load = (len(state.running), len(state.waiting), len(state.owners))
     _run_batch(state, step, end)
-    for id, piece in step.text.items():
-        _known(state, id).text += piece
     for event in step.after:
         if type(event) is Free and event.id in state.sequences:
             state.released[event.id] = len(state.sequences[event.id].blocks)
     _apply_events(state, step.after, end)
+    for id, piece in step.text.items():
+        _known(state, id).text += piece
 
 
 def _apply_events(state: State, events: Iterable[Event], time: int) -> None:
@@ -165,7 +171,10 @@ def _admitted(state: State, event: Admitted, time: int) -> None:
             "cached; at least one must be computed"
         )
     sequence.phase = "prefill"
-    sequence.computed = sequence.cached_tokens = event.cached_tokens
+    if not sequence.cpu_blocks:
+        sequence.computed = sequence.cached_tokens = event.cached_tokens
+    elif sequence.outputs and sequence.computed == sequence.target - 1:
+        sequence.phase = "decode"  # it goes on where it was swapped out
     if sequence.admitted_at is None:
         sequence.admitted_at = time
     number = state.number
@@ -178,10 +187,7 @@ def _admitted(state: State, event: Admitted, time: int) -> None:
 def _alloc(state: State, event: Alloc, time: int) -> None:
     sequence = _known(state, event.id)
     for block in event.blocks:
-        if block < 0 or (state.num_blocks is not None and block >= state.num_blocks):
-            raise TraceError(
-                f"sequence {event.id} takes block {block} of a pool of {state.num_blocks}"
-            )
+        _check_block(state, event.id, block)
         holders = state.owners.get(block)
         if holders is None:
             state.owners[block] = [event.id]
@@ -197,14 +203,74 @@ def _alloc(state: State, event: Alloc, time: int) -> None:
         sequence.blocks.append(block)
 
 
+def _check_block(state: State, id: str, block: int) -> None:
+    if block < 0 or (state.num_blocks is not None and block >= state.num_blocks):
+        raise TraceError(f"sequence {id} takes block {block} of a pool of {state.num_blocks}")
+
+
 def _free(state: State, event: Free, time: int) -> None:
     sequence = _known(state, event.id)
+    _give_up(state, sequence)
+    if sequence.cpu_blocks:
+        sequence.cpu_blocks = []
+        sequence.computed = 0
+
+
+def _give_up(state: State, sequence: SequenceState) -> None:
     for block in sequence.blocks:
-        holders = state.owners[block]
-        holders.remove(event.id)
-        if not holders:
-            del state.owners[block]
+        _disown(state, sequence.id, block)
     sequence.blocks = []
+
+
+def _disown(state: State, id: str, block: int) -> None:
+    holders = state.owners[block]
+    holders.remove(id)
+    if not holders:
+        del state.owners[block]
+
+
+def _forked(state: State, event: Forked, time: int) -> None:
+    parent = _known(state, event.id)
+    if parent.phase != "decode":
+        raise TraceError(f"sequence {event.id} is forked in phase {parent.phase}")
+    if event.child in state.sequences:
+        raise TraceError(f"sequence {event.child} is forked off a second time")
+    if list(event.blocks) != parent.blocks[: len(event.blocks)]:
+        raise TraceError(f"sequence {event.child} shares blocks that {event.id} does not hold")
+    child = msgspec.structs.replace(
+        parent, id=event.child, text="", blocks=list(event.blocks), first_token_at=time
+    )
+    for block in event.blocks:
+        state.owners[block].append(event.child)
+    state.enter(child)
+    state.running[event.child] = child
+
+
+def _copied(state: State, event: Copied, time: int) -> None:
+    sequence = _known(state, event.id)
+    _check_block(state, event.id, event.copy)
+    if event.block not in sequence.blocks:
+        raise TraceError(f"sequence {event.id} copies block {event.block}, which it does not hold")
+    if event.copy in state.owners:
+        raise TraceError(f"sequence {event.id} copies to block {event.copy}, which is not free")
+    sequence.blocks[sequence.blocks.index(event.block)] = event.copy
+    _disown(state, event.id, event.block)
+    state.owners[event.copy] = [event.id]
+
+
+def _swapped_out(state: State, event: SwappedOut, time: int) -> None:
+    sequence = _known(state, event.id)
+    if not sequence.blocks or not event.cpu_blocks:
+        raise TraceError(f"sequence {event.id} is swapped out, but has nothing to save")
+    sequence.cpu_blocks = list(event.cpu_blocks)
+    _give_up(state, sequence)
+
+
+def _swapped_in(state: State, event: SwappedIn, time: int) -> None:
+    sequence = _known(state, event.id)
+    if not sequence.cpu_blocks:
+        raise TraceError(f"sequence {event.id} is swapped in, but was not swapped out")
+    sequence.cpu_blocks = []
 
 
 def _cached(state: State, event: Cached, time: int) -> None:
@@ -223,7 +289,8 @@ def _preempted(state: State, event: Preempted, time: int) -> None:
     if sequence.phase not in ("prefill", "decode"):
         raise TraceError(f"sequence {event.id} is preempted in phase {sequence.phase}")
     sequence.phase = "waiting"
-    sequence.computed = sequence.cached_tokens = 0
+    if not sequence.cpu_blocks:
+        sequence.computed = sequence.cached_tokens = 0
     sequence.preemptions += 1
     state.waiting[event.id] = state.running.pop(event.id)
 
@@ -253,6 +320,10 @@ _CHANGES = {
     Free: _free,
     Cached: _cached,
     Evicted: _evicted,
+    Forked: _forked,
+    Copied: _copied,
+    SwappedOut: _swapped_out,
+    SwappedIn: _swapped_in,
     Preempted: _preempted,
     Done: _done,
     Finished: _finished,

@@ -5,7 +5,7 @@ Event kinds this version does not know are kept as `Unknown` and written back as
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
@@ -15,14 +15,18 @@ from minillm.events import (
     Admitted,
     Alloc,
     Cached,
+    Copied,
     Done,
     Event,
     Evicted,
     Finished,
+    Forked,
     Free,
     Preempted,
     Rejected,
     Step,
+    SwappedIn,
+    SwappedOut,
     Unknown,
     Wait,
 )
@@ -31,15 +35,22 @@ from minillm.trace.records import FORMAT_VERSION, Closing, Header, Keyframe
 Record = Header | Step | Keyframe | Closing
 
 KnownEvent = (
-    Added | Rejected | Admitted | Alloc | Free | Cached | Evicted | Preempted | Done | Finished
+    Added
+    | Rejected
+    | Admitted
+    | Alloc
+    | Forked
+    | Copied
+    | SwappedOut
+    | SwappedIn
+    | Free
+    | Cached
+    | Evicted
+    | Preempted
+    | Done
+    | Finished
 )
-_KINDS = frozenset(
-    kind.__struct_config__.tag
-    for kind in (
-        *(Added, Rejected, Admitted, Alloc, Free, Cached),
-        *(Evicted, Preempted, Done, Finished),
-    )
-)
+_KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(KnownEvent))
 RawEvents = tuple[tuple[Any, ...], ...]
 
 
@@ -49,6 +60,7 @@ class _Line(Struct, kw_only=True):
     n: int
     t: int
     d: int
+    s: int = 0
     p: tuple[tuple[str, int], ...] = ()
     w: tuple[Wait, ...] | None = None
     k: dict[str, tuple[int, ...]] = {}
@@ -146,6 +158,7 @@ def _decode_step(line: bytes) -> Step:
         index=fields.n,
         start=fields.t,
         duration=fields.d,
+        transfer=fields.s,
         prefills=fields.p,
         waits=fields.w,
         events=events,

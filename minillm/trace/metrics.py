@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,21 +22,27 @@ def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[st
 
     For ttft, tpot, itl, e2el and queue (arrival to first admission) there are `mean_…_ms`,
     `median_…_ms`, `std_…_ms` and `p50_…_ms`, `p90`, `p95`, `p99`; NaN where nothing was measured.
-    TPOT excludes the first token; a request of one token has none. `duration` runs from the first
+    TPOT excludes the first token; a request of one token has none. Of a request with several
+    answers, tokens and gaps between them are counted for each, and e2el ends with the last; the
+    rest is that of the first. `duration` runs from the first
     arrival to the end of the last step. `goodput` limits, in ms, e.g. `{"ttft": 200, "tpot": 50}`,
     give `request_goodput`: completed requests per second that met them all (NaN without limits).
     """
     limits = _checked(goodput)
-    requests, series = trace.requests, trace.series
-    done = [request for request in requests if request.completed]
+    series = trace.series
+    requests, forks = _families(trace.requests)
+    done = [r for r in requests if r.completed and all(f.completed for f in forks[r.id])]
+    sequences = [each for request in done for each in (request, *forks[request.id])]
     first = min((r.arrival for r in requests if r.rejected is None), default=0)
     duration = (series.end[-1] - first) / 1e9 if series.end else 0.0
     inputs = sum(r.prompt_len for r in done)
-    outputs = sum(r.output_len for r in done)
+    outputs = sum(each.output_len for each in sequences)
 
     def rate(amount: float) -> float:
         return amount / duration if duration else 0.0
 
+    latencies = [_latencies(request, forks[request.id]) for request in done]
+    met = sum(all(each.get(name, 0.0) <= limits[name] for name in limits) for each in latencies)
     figures: dict[str, float] = {
         "completed": len(done),
         "failed": sum(r.rejected is not None or r.finish_reason == "error" for r in requests),
@@ -43,7 +50,7 @@ def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[st
         "total_input_tokens": inputs,
         "total_output_tokens": outputs,
         "request_throughput": rate(len(done)),
-        "request_goodput": rate(sum(_meets(r, limits) for r in done)) if limits else math.nan,
+        "request_goodput": rate(met) if limits else math.nan,
         "output_throughput": rate(outputs),
         "total_token_throughput": rate(inputs + outputs),
         "max_concurrent_requests": max(series.running, default=0),
@@ -51,13 +58,23 @@ def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[st
         "prefix_cache_hit_rate": trace.prefix_cache_hit_rate,
         "peak_kv_cache_usage": max(series.used_blocks, default=0) / trace.header.num_blocks,
     }
-    latencies = [_latencies(request) for request in done]
     for name in ("ttft", "tpot", "e2el", "queue"):
         figures |= _statistics(name, [each[name] for each in latencies if name in each])
-    return figures | _statistics("itl", [gap / 1e6 for r in done for gap in r.itl])
+    return figures | _statistics("itl", [gap / 1e6 for each in sequences for gap in each.itl])
 
 
-def _latencies(request: RequestRecord) -> dict[str, float]:
+def _families(
+    records: Sequence[RequestRecord],
+) -> tuple[list[RequestRecord], dict[str, list[RequestRecord]]]:
+    """The requests, and the forks of each."""
+    forks: defaultdict[str, list[RequestRecord]] = defaultdict(list)
+    for record in records:
+        if record.parent is not None:
+            forks[record.parent].append(record)
+    return [record for record in records if record.parent is None], forks
+
+
+def _latencies(request: RequestRecord, forks: Sequence[RequestRecord]) -> dict[str, float]:
     """Latencies of a completed request, ms."""
     start, first, end = request.arrival, request.first_token_at, request.finished_at
     admitted = request.admitted_at
@@ -66,17 +83,12 @@ def _latencies(request: RequestRecord) -> dict[str, float]:
     assert admitted is not None
     found = {
         "ttft": (first - start) / 1e6,
-        "e2el": (end - start) / 1e6,
+        "e2el": (max([end, *(f.finished_at or 0 for f in forks)]) - start) / 1e6,
         "queue": (admitted - start) / 1e6,
     }
     if request.output_len > 1:
         found["tpot"] = (end - first) / (request.output_len - 1) / 1e6
     return found
-
-
-def _meets(request: RequestRecord, limits: Mapping[str, float]) -> bool:
-    latencies = _latencies(request)
-    return all(latencies.get(name, 0.0) <= limit for name, limit in limits.items())
 
 
 def _checked(goodput: Mapping[str, float] | None) -> dict[str, float]:

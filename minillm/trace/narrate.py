@@ -15,7 +15,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minillm.events import Admitted, Finished, Preempted, Rejected, Step, Wait, WaitReason
+from minillm.events import (
+    Admitted,
+    Copied,
+    Finished,
+    Forked,
+    Preempted,
+    Rejected,
+    Step,
+    SwappedIn,
+    SwappedOut,
+    Wait,
+    WaitReason,
+)
 from minillm.trace.fold import State
 from minillm.trace.records import Header
 
@@ -99,6 +111,9 @@ def _event(view: _View) -> tuple[int, _Pieces]:
     lost = [event for event in view.events if isinstance(event, Preempted)]
     if lost:
         return 4, _preemption(view, lost)
+    back = [event for event in view.events if isinstance(event, SwappedIn)]
+    if back:
+        return 2, _coming_back(view, back)
     if view.stalled:
         return _stall(view)
     hits = [e for e in view.events if isinstance(e, Admitted) and e.cached_tokens > 0]
@@ -106,6 +121,9 @@ def _event(view: _View) -> tuple[int, _Pieces]:
         hit = max(hits, key=lambda event: event.cached_tokens)
         found = f"{hit.cached_tokens:,} of its {view.length(hit.id):,}"
         return 2, [_badge(hit.id), f" finds {found} prompt tokens in the cache."]
+    forks = [event for event in view.events if isinstance(event, Forked)]
+    if forks:
+        return 2, _fork(forks)
     if view.dead:
         return (2 if len(view.dead) >= len(view.decodes) else 1), _dead_slots(view)
     gone = [event for event in view.events if isinstance(event, Finished)]
@@ -116,6 +134,12 @@ def _event(view: _View) -> tuple[int, _Pieces]:
         return 1, [_badge(event.id), f" {how} after {outputs}."]
     if gone:
         return 1, [*_badges([event.id for event in gone]), " finish."]
+    writers = [event.id for event in view.events if isinstance(event, Copied)]
+    if writers:
+        one = len(writers) == 1
+        does = " writes to a shared block" if one else " write to shared blocks"
+        gets = " and gets a copy of it." if one else " and get copies of them."
+        return 1, [*_badges(writers), does, gets]
     first = [row.id for row in view.prefills if row.first]
     if first:
         tell = " writes its first token." if len(first) == 1 else " write their first tokens."
@@ -124,9 +148,14 @@ def _event(view: _View) -> tuple[int, _Pieces]:
 
 
 def _preemption(view: _View, lost: Sequence[Preempted]) -> _Pieces:
-    known = [view.before.sequences.get(event.id) for event in lost]
+    saved = {event.id: event for event in view.events if isinstance(event, SwappedOut)}
+    known = [view.before.sequences.get(event.id) for event in lost if event.id not in saved]
     tokens = sum(s.computed for s in known if s is not None)
     again = f"{_plural(tokens, 'computed token')} must be computed again."
+    if saved and not tokens:
+        blocks = sum(len(event.copies) for event in saved.values())
+        again = f"{_swapped(view, blocks)} to CPU memory."
+        tokens = 1
     if len(lost) > 1:
         return [*_badges([event.id for event in lost]), f" are preempted; {again}"]
     (event,) = lost
@@ -137,6 +166,31 @@ def _preemption(view: _View, lost: Sequence[Preempted]) -> _Pieces:
     else:
         cause = [": ", _badge(event.by), " needs the room"]
     return [_badge(event.id), " is preempted", *cause, f"; {again}" if tokens else "."]
+
+
+def _coming_back(view: _View, back: Sequence[SwappedIn]) -> _Pieces:
+    verb = " comes back" if len(back) == 1 else " come back"
+    blocks = sum(len(event.copies) for event in back)
+    how = f": {_swapped(view, blocks)} from CPU memory." if blocks else "."
+    return [*_badges([event.id for event in back]), verb, how]
+
+
+def _swapped(view: _View, blocks: int) -> str:
+    """How much moves between device and CPU memory, and how long the step waited for it."""
+    size = blocks * view.header.block_size * view.header.kv_bytes_per_token
+    amount = f" ({_tenths(size, 1_000_000)} MB)" if size else ""
+    wait = view.step.transfer
+    time = f" in {_tenths(wait, 1_000_000)} ms" if wait else ""
+    return f"{_plural(blocks, 'block')}{amount} {'moves' if blocks == 1 else 'move'}{time}"
+
+
+def _fork(forks: Sequence[Forked]) -> _Pieces:
+    children = [event.child for event in forks]
+    verb = " forks off " if len(children) == 1 else " fork off "
+    parents = list(dict.fromkeys(event.id for event in forks))
+    shared = len({block for event in forks for block in event.blocks})
+    what = f" and {'shares' if len(children) == 1 else 'share'} {_plural(shared, 'block')}."
+    return [*_badges(children), verb, *_badges(parents), what if shared else "."]
 
 
 def _stall(view: _View) -> tuple[int, _Pieces]:
@@ -222,6 +276,10 @@ def _why(view: _View, wait: Wait, *, one: bool) -> _Pieces:
             free = wait.free or 0
             needs = f"{'it' if one else 'the first'} needs {_plural(wait.needs, 'KV block')}"
             return [f": {needs}, {free:,} {'is' if free == 1 else 'are'} free."]
+        case WaitReason.FRAGMENTED:
+            whose = "it needs" if one else "the first needs"
+            run = f"{whose} a run of {_plural(wait.needs or 0, 'KV block')}"
+            return [f": {run}, the longest free one has {wait.free or 0:,}."]
         case WaitReason.MAX_NUM_SEQS:
             return [f": all {view.header.max_num_seqs:,} sequence slots are taken."]
         case WaitReason.BATCH_NOT_FINISHED:
@@ -260,6 +318,12 @@ def _badges(ids: Sequence[str], most: int = 3) -> _Pieces:
             pieces.append(" and " if complete and i == len(shown) - 1 else " ")
         pieces.append(_badge(id))
     return pieces if complete else [*pieces, f" and {_word(len(ids) - len(shown))} more"]
+
+
+def _tenths(n: int, unit: int) -> str:
+    """`n` in units, with one decimal."""
+    tenths = (n * 10 + unit // 2) // unit
+    return f"{tenths // 10:,}.{tenths % 10}"
 
 
 def _plural(n: int, noun: str) -> str:

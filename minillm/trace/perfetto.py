@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from minillm.events import Added, Event, Finished, Preempted
+from minillm.events import Added, Event, Finished, Forked, Preempted
 from minillm.trace.fold import State, apply
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class _Lanes:
                 span = Span(event.id, lane, event.arrival, event.prompt_len, since=event.arrival)
                 self.spans.append(span)
                 self.open[event.id] = span
+            elif isinstance(event, Forked):
+                parent = self.open[event.id]
+                span = Span(event.child, self._lane(time), time, parent.prompt_len, since=time)
+                self.spans.append(span)
+                self.open[event.child] = span
             elif isinstance(event, Preempted):
                 self.open[event.id].turn("preempted", time)
             elif isinstance(event, Finished):

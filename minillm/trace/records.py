@@ -23,6 +23,8 @@ class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str = ""
     scheduler: str = ""
     kv_cache: str = "paged"
+    reserve: str = ""  # of contiguous memory: "max" | "pow2" | "oracle"
+    num_cpu_blocks: int = 0  # to swap to; 0: preempted sequences are computed again
     block_size: int
     num_blocks: int
     max_num_seqs: int
@@ -56,6 +58,7 @@ class SequenceState(Struct, kw_only=True, omit_defaults=True):
     outputs: int = 0  # tokens generated
     cached_tokens: int = 0  # of `computed`, found in the prefix cache at admission
     blocks: list[int] = []  # block table: logical → physical
+    cpu_blocks: list[int] = []  # where it is saved while it is swapped out
     admitted_at: int | None = None
     first_token_at: int | None = None
     finished_at: int | None = None

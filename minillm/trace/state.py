@@ -7,7 +7,7 @@ import msgspec
 from minillm.events import ALL_RUNNING, ALL_WAITING, BATCH, Wait, WaitReason
 from minillm.trace.records import Keyframe, SequenceState
 
-_BY_BLOCKS = (WaitReason.NO_KV_BLOCKS, WaitReason.PREEMPTED)
+_BY_BLOCKS = (WaitReason.NO_KV_BLOCKS, WaitReason.FRAGMENTED, WaitReason.PREEMPTED)
 _BY_TOKENS = (
     WaitReason.TOKEN_BUDGET,
     WaitReason.PREFILL_IN_PROGRESS,
@@ -174,4 +174,6 @@ class State:
 
 
 def _copy(sequence: SequenceState) -> SequenceState:
-    return msgspec.structs.replace(sequence, blocks=list(sequence.blocks))
+    return msgspec.structs.replace(
+        sequence, blocks=list(sequence.blocks), cpu_blocks=list(sequence.cpu_blocks)
+    )

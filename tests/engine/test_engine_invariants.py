@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from minillm.engine import Engine
-from minillm.events import ALL_RUNNING, ALL_WAITING, Step
+from minillm.events import ALL_RUNNING, ALL_WAITING, Forked, Step
 from minillm.request import RequestOutput, RequestRejected, SamplingParams, Status
 from minillm.scheduling import SYSTEMS, Plan, Scheduler
 from minillm.trace.fold import State, apply
@@ -40,6 +40,15 @@ POLICIES: dict[str, Any] = {name: (lambda name=name: name) for name in SYSTEMS}
 POLICIES |= {"shortest": ShortestPromptFirst, "half": HalfTheDecodes}
 
 
+MEMORIES: list[dict[str, Any]] = [
+    {"kv_cache": "paged", "enable_prefix_caching": True},
+    {"kv_cache": "paged", "enable_prefix_caching": False},
+    {"kv_cache": "token", "enable_prefix_caching": True},
+    {"kv_cache": "token"},
+    *({"kv_cache": "contiguous", "reserve": reserve} for reserve in ("max", "pow2", "oracle")),
+]
+
+
 class EngineMachine(RuleBasedStateMachine):
     policy = "sarathi"
 
@@ -48,7 +57,8 @@ class EngineMachine(RuleBasedStateMachine):
         slots=st.integers(12, 96),
         budget=st.integers(1, 40),
         max_num_seqs=st.integers(1, 6),
-        caching=st.booleans(),
+        memory=st.sampled_from(MEMORIES),
+        cpu_blocks=st.sampled_from([0, 0, 2, 8, 40]),
         failures=st.lists(st.integers(0, 60), max_size=2),
     )
     def start(
@@ -57,9 +67,14 @@ class EngineMachine(RuleBasedStateMachine):
         slots: int,
         budget: int,
         max_num_seqs: int,
-        caching: bool,
+        memory: dict[str, Any],
+        cpu_blocks: int,
         failures: list[int],
     ) -> None:
+        if memory["kv_cache"] == "token":
+            block_size = 1
+        if cpu_blocks:
+            memory = memory | {"preemption": "swap", "num_cpu_blocks": cpu_blocks}
         self.executor = CheckingExecutor(block_size, fail_at=failures)
         self.engine: Engine = fake_engine(
             POLICIES[self.policy](),
@@ -69,7 +84,7 @@ class EngineMachine(RuleBasedStateMachine):
             num_blocks=max(2, slots // block_size),
             max_num_batched_tokens=budget,
             max_num_seqs=min(max_num_seqs, budget),
-            enable_prefix_caching=caching,
+            **memory,
         )
         self.engine.hooks.on("finished", self.on_finished)
         self.asked: dict[str, tuple[list[int], int, bool]] = {}
@@ -86,10 +101,13 @@ class EngineMachine(RuleBasedStateMachine):
         tail=st.lists(st.integers(0, 3), max_size=8),
         max_tokens=st.one_of(st.none(), st.integers(1, 20)),
         ignore_eos=st.booleans(),
+        n=st.sampled_from([1, 1, 1, 2, 3]),
     )
-    def add(self, stem: int, tail: list[int], max_tokens: int | None, ignore_eos: bool) -> None:
+    def add(
+        self, stem: int, tail: list[int], max_tokens: int | None, ignore_eos: bool, n: int
+    ) -> None:
         prompt = [n % 5 for n in range(stem)] + tail
-        sampling = SamplingParams(temperature=0, max_tokens=max_tokens, ignore_eos=ignore_eos)
+        sampling = SamplingParams(n=n, temperature=0, max_tokens=max_tokens, ignore_eos=ignore_eos)
         try:
             name = self.engine.add_request(prompt, sampling)
         except RequestRejected:
@@ -139,7 +157,8 @@ class EngineMachine(RuleBasedStateMachine):
             self.waits_in_force = step.waits
         who = {wait.who for wait in self.waits_in_force}
         if self.engine.waiting and ALL_WAITING not in who:
-            assert {r.request_id for r in self.engine.waiting} <= who
+            newborn = {event.child for event in step.after if isinstance(event, Forked)}
+            assert {r.request_id for r in self.engine.waiting} <= who | newborn
         for request in self.engine.running:
             if before.get(request.request_id) == request.num_computed_tokens:
                 idle = request.status is Status.RUNNING
@@ -160,11 +179,11 @@ class EngineMachine(RuleBasedStateMachine):
         assert self.engine.kv_cache.num_free_blocks == self.engine.config.num_blocks
         assert set(self.done) == set(self.asked)
         for name, (prompt, max_tokens, ignore_eos) in self.asked.items():
-            got = self.done[name].outputs[0]
             expected = expected_output(prompt, max_tokens, ignore_eos=ignore_eos)
-            assert got.token_ids == expected[: len(got.token_ids)]
-            if got.finish_reason in ("stop", "length"):
-                assert got.token_ids == expected
+            for got in self.done[name].outputs:
+                assert got.token_ids == expected[: len(got.token_ids)]
+                if got.finish_reason in ("stop", "length"):
+                    assert got.token_ids == expected
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 from fakes import CheckingExecutor, fake_engine
 
 from minillm.engine import Engine
+from minillm.moves import NO_MOVES
 from minillm.request import RequestRejected, SamplingParams
 from minillm.scheduling import SYSTEMS
 from minillm.trace import Header, Recorder
@@ -33,9 +34,9 @@ def header_for(engine: Engine, **more: Any) -> Header:
 class UnevenExecutor(CheckingExecutor):
     """Steps of prime-ish lengths, so that shares of them do not come out even."""
 
-    def execute(self, rows: Any) -> Any:
+    def execute(self, rows: Any, moves: Any = NO_MOVES) -> Any:
         self.seconds = (3_000_017 + 70_001 * sum(row.num_new_tokens for row in rows)) / 1e9
-        return super().execute(rows)
+        return super().execute(rows, moves)
 
 
 def record(

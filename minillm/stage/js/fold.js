@@ -4,6 +4,7 @@
 export function emptyState(header) {
   return {
     n: -1, start: 0, time: 0,
+    transfer: 0, // ns of the step spent waiting for blocks to be swapped
     sequences: new Map(), // id → sequence, in order of arrival; finished ones stay one step
     cached: new Uint8Array(header.num_blocks), // 1: can be found by content
     waits: [], // as recorded, groups not spelled out
@@ -39,6 +40,7 @@ function newSequence(id, arrival, promptLen, maxTokens) {
   return {
     id, phase: "waiting", arrival, prompt_len: promptLen, max_tokens: maxTokens, prompt: null,
     text: "", computed: 0, target: promptLen, outputs: 0, cached_tokens: 0, blocks: [],
+    cpu_blocks: [],
     admitted_at: null, first_token_at: null, finished_at: null, preemptions: 0,
     finish_reason: null, since: arrival,
   };
@@ -57,10 +59,11 @@ const CHANGES = {
   admitted(state, [, id, cachedTokens], time) {
     const sequence = state.sequences.get(id);
     if (!sequence) return;
-    sequence.phase = "prefill";
-    sequence.computed = sequence.cached_tokens = cachedTokens || 0;
+    const { cpu_blocks: saved, outputs, computed, target } = sequence;
+    sequence.phase = saved.length && outputs && computed === target - 1 ? "decode" : "prefill";
+    if (!saved.length) sequence.computed = sequence.cached_tokens = cachedTokens || 0;
     if (sequence.admitted_at === null) sequence.admitted_at = time;
-    state.notes.push({ kind: "admitted", id, cached: sequence.cached_tokens, of: sequence.target });
+    state.notes.push({ kind: "admitted", id, cached: cachedTokens || 0, of: sequence.target });
   },
   alloc(state, [, id, blocks]) {
     const sequence = state.sequences.get(id);
@@ -68,7 +71,38 @@ const CHANGES = {
   },
   free(state, [, id]) {
     const sequence = state.sequences.get(id);
-    if (sequence) sequence.blocks = [];
+    if (!sequence) return;
+    sequence.blocks = [];
+    if (sequence.cpu_blocks.length) {
+      sequence.cpu_blocks = [];
+      sequence.computed = 0;
+    }
+  },
+  forked(state, [, id, child, blocks], time) {
+    const parent = state.sequences.get(id);
+    if (!parent) return;
+    const fork = { ...parent, id: child, text: "", blocks, first_token_at: time };
+    state.sequences.set(child, fork);
+    state.notes.push({ kind: "forked", id, child, blocks });
+  },
+  copied(state, [, id, block, copy]) {
+    const sequence = state.sequences.get(id);
+    if (!sequence) return;
+    sequence.blocks = sequence.blocks.map((held) => (held === block ? copy : held));
+    state.notes.push({ kind: "copied", id, block, copy });
+  },
+  swapped_out(state, [, id, copies, cpuBlocks]) {
+    const sequence = state.sequences.get(id);
+    if (!sequence) return;
+    sequence.cpu_blocks = cpuBlocks;
+    sequence.blocks = [];
+    state.notes.push({ kind: "swapped_out", id, blocks: copies.length });
+  },
+  swapped_in(state, [, id, copies]) {
+    const sequence = state.sequences.get(id);
+    if (!sequence) return;
+    sequence.cpu_blocks = [];
+    state.notes.push({ kind: "swapped_in", id, blocks: copies.length });
   },
   cached(state, [, blocks]) {
     for (const block of blocks) state.cached[block] = 1;
@@ -79,9 +113,11 @@ const CHANGES = {
   preempted(state, [, id, by], time) {
     const sequence = state.sequences.get(id);
     if (!sequence) return;
-    state.notes.push({ kind: "preempted", id, by: by ?? null, lost: sequence.computed });
+    const saved = sequence.cpu_blocks.length > 0;
+    const lost = saved ? 0 : sequence.computed;
+    state.notes.push({ kind: "preempted", id, by: by ?? null, lost, saved });
     sequence.phase = "waiting";
-    sequence.computed = sequence.cached_tokens = 0;
+    if (!saved) sequence.computed = sequence.cached_tokens = 0;
     sequence.preemptions += 1;
     sequence.since = time;
   },
@@ -114,16 +150,17 @@ export function applyStep(state, step) {
   state.n = step.n;
   state.start = step.t;
   state.time = end;
+  state.transfer = step.s || 0;
   state.notes = [];
   applyEvents(state, step.e, step.t);
   if (step.w) state.waits = step.w;
   runBatch(state, step, end);
+  applyEvents(state, step.a, end);
   state.pieces = step.x || {};
   for (const id in state.pieces) {
     const sequence = state.sequences.get(id);
     if (sequence) sequence.text += state.pieces[id];
   }
-  applyEvents(state, step.a, end);
   return state;
 }
 

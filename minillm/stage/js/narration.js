@@ -42,7 +42,7 @@ export function narrate(state, header) {
   if (state.n < 0) return say("Nothing has run yet.");
   const waits = waitsBySequence(state);
   const waiting = [...state.sequences.values()].filter((s) => s.phase === "waiting");
-  const event = eventSentence(state, waits);
+  const event = eventSentence(state, header, waits);
   const batch = batchSentence(state, header, waits);
   const wait = waitSentence(state, header, waits, waiting);
   const sentences = [];
@@ -64,23 +64,34 @@ function notesOf(state, kind) {
 
 /** {parts, weight}: 2 and more leads the narration; 4 says why some wait, 5 what the
  * batch is made of, and neither is repeated. */
-function eventSentence(state, waits) {
+function eventSentence(state, header, waits) {
   const [refused] = notesOf(state, "rejected");
   if (refused) return { weight: 3, parts: say(badge(refused.id), ` is refused: ${refused.message}`) };
 
   const lost = notesOf(state, "preempted");
+  const saved = notesOf(state, "swapped_out").filter((out) => lost.some(({ id }) => id === out.id));
+  const forgotten = lost.reduce((sum, note) => sum + note.lost, 0);
+  const move = `${swapped(state, header, saved)} to CPU memory.`;
   if (lost.length === 1) {
     const [{ id, by, lost: tokens }] = lost;
     const cause = by === null ? [" to free its blocks"]
       : by === id ? [": no block is left for its own next token"]
         : [": ", badge(by), " needs the room"];
-    const cost = tokens ? `; ${plural(tokens, "computed token")} must be computed again.` : ".";
+    const cost = tokens ? `; ${plural(tokens, "computed token")} must be computed again.`
+      : saved.length ? `; ${move}` : ".";
     return { weight: 4, parts: say(badge(id), " is preempted", cause, cost) };
   }
   if (lost.length) {
-    const tokens = lost.reduce((sum, note) => sum + note.lost, 0);
-    return { weight: 4, parts: say(badges(lost.map((note) => note.id)),
-      ` are preempted; ${plural(tokens, "computed token")} must be computed again.`) };
+    const cost = saved.length && !forgotten ? move
+      : `${plural(forgotten, "computed token")} must be computed again.`;
+    return { weight: 4, parts: say(badges(lost.map((note) => note.id)), ` are preempted; ${cost}`) };
+  }
+  const back = notesOf(state, "swapped_in");
+  if (back.length) {
+    const verb = back.length === 1 ? " comes back" : " come back";
+    const how = back.some((note) => note.blocks)
+      ? `: ${swapped(state, header, back)} from CPU memory.` : ".";
+    return { weight: 2, parts: say(badges(back.map((note) => note.id)), verb, how) };
   }
 
   const prefills = state.batch.filter((row) => row.kind === "prefill");
@@ -106,6 +117,16 @@ function eventSentence(state, waits) {
       ` finds ${count(hit.cached)} of its ${count(hit.of)} prompt tokens in the cache.`) };
   }
 
+  const forks = notesOf(state, "forked");
+  if (forks.length) {
+    const one = forks.length === 1;
+    const shared = new Set(forks.flatMap((note) => note.blocks)).size;
+    const what = shared ? ` and ${one ? "shares" : "share"} ${plural(shared, "block")}.` : ".";
+    const parents = [...new Set(forks.map((note) => note.id))];
+    return { weight: 2, parts: say(badges(forks.map((note) => note.child)),
+      one ? " forks off " : " fork off ", badges(parents), what) };
+  }
+
   const dead = state.batch.filter((row) => row.kind === "dead");
   const live = state.batch.filter((row) => row.kind === "decode");
   if (dead.length) {
@@ -126,12 +147,33 @@ function eventSentence(state, waits) {
   if (gone.length) {
     return { weight: 1, parts: say(badges(gone.map((note) => note.id)), " finish.") };
   }
+  const writers = notesOf(state, "copied");
+  if (writers.length) {
+    const how = writers.length === 1 ? " writes to a shared block and gets a copy of it."
+      : " write to shared blocks and get copies of them.";
+    return { weight: 1, parts: say(badges(writers.map((note) => note.id)), how) };
+  }
   const first = prefills.filter((row) => row.first);
   if (first.length) {
     return { weight: 1, parts: say(badges(first.map((row) => row.id)),
       first.length === 1 ? " writes its first token." : " write their first tokens.") };
   }
   return null;
+}
+
+/** How much moves between device and CPU memory, and how long the step waited for it. */
+function swapped(state, header, notes) {
+  const blocks = notes.reduce((sum, note) => sum + note.blocks, 0);
+  const size = blocks * header.block_size * (header.kv_bytes_per_token || 0);
+  const amount = size ? ` (${tenths(size, 1e6)} MB)` : "";
+  const time = state.transfer ? ` in ${tenths(state.transfer, 1e6)} ms` : "";
+  return `${plural(blocks, "block")}${amount} ${blocks === 1 ? "moves" : "move"}${time}`;
+}
+
+/** `n` in units, with one decimal. */
+function tenths(n, unit) {
+  const value = Math.floor((n * 10 + unit / 2) / unit);
+  return `${count(Math.floor(value / 10))}.${value % 10}`;
 }
 
 function batchSentence(state, header) {
@@ -188,6 +230,9 @@ function whyWait(state, header, wait, alike) {
           `${wait.free === 1 ? "is" : "are"} free.`];
       }
       return [": no KV block is free."];
+    case "fragmented":
+      return [`: ${one ? "it needs" : "the first needs"} a run of ${plural(wait.needs ?? 0, "KV block")}, `,
+        `the longest free one has ${count(wait.free ?? 0)}.`];
     case "max_num_seqs":
       return [`: all ${count(header.max_num_seqs)} sequence slots are taken.`];
     case "batch_not_finished":
@@ -210,7 +255,7 @@ function whyWait(state, header, wait, alike) {
 /** The holder with most of what is missing, if it holds more than half of it. */
 export function biggestHolder(state, wait) {
   const tokens = new Map(state.batch.map((row) => [row.id, row.tokens]));
-  const byBlocks = wait.reason === "no_kv_blocks" || wait.reason === "preempted";
+  const byBlocks = ["no_kv_blocks", "fragmented", "preempted"].includes(wait.reason);
   const weigh = (id) => (byBlocks ? state.sequences.get(id)?.blocks.length : tokens.get(id)) || 0;
   let total = 0;
   let best = null;

@@ -8,11 +8,14 @@ const REASONS = {
   max_num_seqs: "no sequence slot",
   token_budget: "token budget",
   no_kv_blocks: "no KV blocks",
+  fragmented: "no run of KV blocks",
   head_of_line: "in line",
   prefill_in_progress: "prefill-only step",
   lower_priority: "lower priority",
   preempted: "preempted",
 };
+
+const BLOCKS = ["no_kv_blocks", "fragmented"];
 
 /** Rows for the panel and the read-out: [{id, tokens, reason, label, detail, holders, seconds}]. */
 export function waitingRows(state, waits, header) {
@@ -27,7 +30,7 @@ export function waitingRows(state, waits, header) {
       id: sequence.id, tokens: sequence.target, again: sequence.preemptions > 0,
       reason: wait?.reason ?? null, label: wait ? REASONS[wait.reason] ?? wait.reason : "",
       detail: wait?.reason === "max_num_seqs" ? `all ${count(header.max_num_seqs)} taken`
-        : wait?.reason === "no_kv_blocks" || !culprit ? numbers : "",
+        : BLOCKS.includes(wait?.reason) || !culprit ? numbers : "",
       culprit, holders: wait?.holders ?? [],
       seconds: Math.max(0, state.time - sequence.since) / 1e9,
     });
@@ -36,7 +39,7 @@ export function waitingRows(state, waits, header) {
 }
 
 function culpritOf(state, wait) {
-  if (wait.reason === "no_kv_blocks" || wait.reason === "max_num_seqs") return null;
+  if (BLOCKS.includes(wait.reason) || wait.reason === "max_num_seqs") return null;
   if (wait.reason === "head_of_line") return wait.holders[0] ?? null;
   return biggestHolder(state, wait) ?? (wait.holders.length === 1 ? wait.holders[0] : null);
 }
