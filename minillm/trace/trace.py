@@ -17,6 +17,7 @@ from minillm.trace.records import Closing, Header, Keyframe
 
 if TYPE_CHECKING:
     from minillm.trace.blame import Blame
+    from minillm.trace.memory import Memory
 
 
 class Trace:
@@ -149,6 +150,12 @@ class Trace:
         from minillm.trace.blame import blame
 
         return blame(self)
+
+    def memory(self) -> Memory:
+        """What the KV slots of each step were good for; see `minillm.trace.memory`."""
+        from minillm.trace.memory import memory
+
+        return memory(self)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained page that plays this trace, offline."""
