@@ -39,7 +39,7 @@ def make_kv_cache(config: ResolvedConfig, log: list[Event]) -> KVCache:
 
 def most_tokens_per_sequence(config: ResolvedConfig, blocks_kept_free: int) -> int:
     """KV slots that one sequence can ever have when `blocks_kept_free` are left to others."""
-    usable = max(1, config.num_blocks - blocks_kept_free)
-    if config.kv_cache == "contiguous":
+    usable = max(0, config.num_blocks - blocks_kept_free)
+    if usable and config.kv_cache == "contiguous":
         usable = largest_run(usable)
     return usable * config.block_size
