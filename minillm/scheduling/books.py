@@ -46,3 +46,31 @@ class Books:
 
     def finished(self, request: Request) -> None:
         """A request has left, for whatever reason, from the queue or from the batch."""
+
+
+class Relay(Books):
+    """Passes on what it hears to a part that it is made of, if that keeps books."""
+
+    def __init__(self, part: object) -> None:
+        self._part = part if isinstance(part, Books) else Books()
+
+    def bind(self, estimate: Estimate, generator: Random, budget: Budget) -> None:
+        self._part.bind(estimate, generator, budget)
+
+    def added(self, request: Request) -> None:
+        self._part.added(request)
+
+    def forked(self, request: Request) -> None:
+        self._part.forked(request)
+
+    def begin(self, now: int) -> None:
+        self._part.begin(now)
+
+    def scheduled(self, schedule: Schedule) -> None:
+        self._part.scheduled(schedule)
+
+    def served(self, requests: Sequence[Request], step: Step) -> None:
+        self._part.served(requests, step)
+
+    def finished(self, request: Request) -> None:
+        self._part.finished(request)

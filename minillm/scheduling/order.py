@@ -8,7 +8,7 @@ from typing import Any
 
 from minillm.events import Step
 from minillm.request import Request
-from minillm.scheduling.books import Books
+from minillm.scheduling.books import Relay
 from minillm.scheduling.prediction import Oracle, Predictor
 
 
@@ -38,33 +38,37 @@ class ByPriority(Order):
         return request.priority
 
 
-class ShortestPredicted(Order):
-    """The answer predicted to be shortest goes first (SSJF; learning-to-rank)."""
+class ShortestPredicted(Order, Relay):
+    """The answer predicted to be shortest goes first (SSJF; learning-to-rank). The predictor may
+    be one that learns: see `learned.py`."""
 
     def __init__(self, predictor: Predictor | None = None) -> None:
         self.predictor = predictor or Oracle()
+        super().__init__(self.predictor)
 
     def key(self, request: Request, now: int) -> float:
         return self.predictor.predict(request)
 
 
-class ShortestRemaining(Order):
+class ShortestRemaining(Order, Relay):
     """Predicted length less what is written already. One that has outgrown its prediction is
     expected to write as much again as it has."""
 
     def __init__(self, predictor: Predictor | None = None) -> None:
         self.predictor = predictor or Oracle()
+        super().__init__(self.predictor)
 
     def key(self, request: Request, now: int) -> float:
         left = self.predictor.predict(request) - request.num_output_tokens
         return left if left > 0 else request.num_output_tokens
 
 
-class StarvationGuard(Order, Books):
+class StarvationGuard(Order, Relay):
     """Learning-to-rank's guard around another order: a request that was passed over in
     `patience` steps in a row goes before all others, for its next `period` steps of service."""
 
     def __init__(self, order: Order, *, patience: int = 100, period: int = 20) -> None:
+        super().__init__(order)
         self.order = order
         self.patience = patience
         self.period = period
@@ -76,9 +80,15 @@ class StarvationGuard(Order, Books):
         return not promoted, None if promoted else self.order.key(request, now)
 
     def added(self, request: Request) -> None:
+        super().added(request)
+        self._passed_over[request.request_id] = 0
+
+    def forked(self, request: Request) -> None:
+        super().forked(request)
         self._passed_over[request.request_id] = 0
 
     def served(self, requests: Sequence[Request], step: Step) -> None:
+        super().served(requests, step)
         in_batch = {request.request_id for request in requests}
         for name, count in self._passed_over.items():
             if name not in in_batch:
@@ -93,5 +103,6 @@ class StarvationGuard(Order, Books):
                     del self._promoted[name]
 
     def finished(self, request: Request) -> None:
+        super().finished(request)
         self._passed_over.pop(request.request_id, None)
         self._promoted.pop(request.request_id, None)

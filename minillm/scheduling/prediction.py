@@ -1,4 +1,5 @@
-"""Length prediction: how many tokens will this answer have?"""
+"""Length prediction: how many tokens will this answer have? Those who know, and those who pretend
+to; `learned.py` has those who learn."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from minillm.request import Request
 
 class Predictor(Protocol):
     def predict(self, request: Request) -> float:
-        """Output tokens that `request` will have in all. The same each time it is asked."""
+        """Output tokens that `request` will have in all. The same each time it is asked, until
+        more of the answer is written."""
         ...
 
 

@@ -38,10 +38,25 @@ def test_the_reasons_are_those_of_the_systems() -> None:
         assert give(WaitReason(reason)) == set(SYSTEMS)
 
 
-def test_the_example_serves_paying_clients_first() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+def run_example(section: str) -> dict[str, Any]:
+    """The names that the example of this section defines."""
+    text = PAGE.split(f"## {section}")[1].split("\n## ")[0]
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(example, "schedulers.md", "exec"), names)
+    return names
+
+
+def test_the_example_learns_which_stories_are_short() -> None:
+    requests = run_example("Who predicts")["llm"].trace.requests
+    ends = {request.prompt: request.finished_at for request in requests}
+    short, long = ([ends[text] for text in ends if kind in text] for kind in ("short", "long"))
+    assert len(short) == len(long) == 2
+    assert max(short) < min(long)
+
+
+def test_the_example_serves_paying_clients_first() -> None:
+    names = run_example("One of your own")
     engine = timed_engine(names["policy"], max_num_seqs=1)
     jobs = [Job(0.0, 5, 30, "free"), Job(0.001, 5, 100, "paying"), Job(0.002, 5, 3, "free")]
     free, paying, last = play(engine, jobs)
