@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -38,7 +38,7 @@ from minillm.events import (
     SwappedOut,
     Wait,
 )
-from minillm.execution.batch import Executor, Result, Row
+from minillm.execution.batch import Executor, Result, Row, Sampled
 from minillm.hooks import Hooks
 from minillm.kv_cache import make_kv_cache
 from minillm.moves import BlockMoves
@@ -56,6 +56,17 @@ from minillm.scheduling.books import Estimate
 from minillm.scheduling.waits import complete_waits
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the sampled tokens of one step led to: token ids and final text by sequence, those who
+    wrote their first token, and those whose generation ends."""
+
+    tokens: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    text: dict[str, str] = field(default_factory=dict)
+    first: list[Request] = field(default_factory=list)
+    ended: list[tuple[Request, FinishReason]] = field(default_factory=list)
 
 
 class EngineStuck(RuntimeError):
@@ -99,6 +110,8 @@ class Engine:
         self._count = 0
         self._next_step = 0
         self._last_waits: tuple[Wait, ...] = ()
+        self._num_done = 0  # running whose generation has ended: dead slots of a static batch
+        self._tokens_wanted = False
         self._in_step = False
         self._to_tell: list[tuple[str, tuple[Any, ...]]] = []  # hooks to call when it is over
 
@@ -258,12 +271,9 @@ class Engine:
         self._move(schedule, start)
         if not schedule.rows:
             raise EngineStuck(self._describe(schedule))
-        waits = complete_waits(schedule, self.waiting, self.running)
-        prefills = tuple(
-            (row.request.request_id, row.num_new_tokens)
-            for row in schedule.rows
-            if not row.request.in_decode
-        )
+        num_live = len(self.running) - self._num_done
+        waits = complete_waits(schedule, self.waiting, self.running, num_live)
+        prefills = [row for row in schedule.rows if not row.request.in_decode]
         self.hooks.emit("scheduled", schedule)
         moves = self.kv_cache.take_moves()
         try:
@@ -274,21 +284,23 @@ class Engine:
             clock.end_step(0.0)
             return None
         events = self._drain()
-        text, ended = self._apply(schedule.rows, result)
+        self._tokens_wanted = self.hooks.wanted("token")
+        outcome = self._apply(schedule.rows, result)
         duration = clock.end_step(result.seconds)
-        tokens = self._stamp(schedule.rows, result)
-        self._release(ended)
+        for request in outcome.first:
+            request.first_token_time = clock.now
+        self._release(outcome.ended)
         step = Step(
             index=self._next_step,
             start=start,
             duration=duration,
             transfer=min(duration, round(result.transfer_seconds * 1e9)),
-            prefills=prefills,
+            prefills=tuple([(row.request.request_id, row.num_new_tokens) for row in prefills]),
             waits=None if waits == self._last_waits else waits,
             events=events,
             after=self._drain(),
-            tokens=tokens,
-            text=text,
+            tokens=outcome.tokens,
+            text=outcome.text,
         )
         self._last_waits = waits
         self._next_step += 1
@@ -322,39 +334,45 @@ class Engine:
                 stream.first_scheduled_time = now
                 stream.num_cached_tokens = request.num_computed_tokens
 
-    def _apply(
-        self, rows: Sequence[Row], result: Result
-    ) -> tuple[dict[str, str], list[tuple[Request, FinishReason]]]:
-        """Count computed tokens and append sampled ones. Returns the text that became final, and
-        the requests whose generation ends here."""
-        text: dict[str, str] = {}
-        ended: list[tuple[Request, FinishReason]] = []
+    def _apply(self, rows: Sequence[Row], result: Result) -> Outcome:
+        """Count computed tokens and append sampled ones."""
+        outcome = Outcome()
+        block_size, commit = self.config.block_size, self.kv_cache.commit
         for row, sampled in zip(rows, result.sampled, strict=True):
             request = row.request
             request.num_computed_tokens += row.num_new_tokens
-            self.kv_cache.commit(request)
-            if sampled is None:
-                continue
-            request.in_decode = True
-            request.num_output_tokens += 1
-            request.output_token_ids.append(sampled.token_id)
-            delta, reason = self._streams[request.request_id].push(sampled)
-            if delta:
-                text[request.request_id] = delta
-            if reason is not None:
-                ended.append((request, reason))
-            self._tell("token", request, sampled)
-            if request.forks:
-                self._fork(request, result, text, ended)
-        return text, ended
+            if row.num_new_tokens > 1 or request.num_computed_tokens % block_size == 0:
+                commit(request)  # a block may have become full
+            if sampled is not None:
+                self._append(request, sampled, outcome)
+                if request.forks:
+                    self._fork(request, result, outcome)
+        return outcome
 
-    def _fork(
-        self,
-        parent: Request,
-        result: Result,
-        text: dict[str, str],
-        ended: list[tuple[Request, FinishReason]],
-    ) -> None:
+    def _append(self, request: Request, sampled: Sampled, outcome: Outcome) -> None:
+        """One more output token, and what follows from it."""
+        request.num_output_tokens = count = request.num_output_tokens + 1
+        request.output_token_ids.append(sampled.token_id)
+        if not request.in_decode:
+            request.in_decode = True
+            if count == 1:
+                outcome.first.append(request)
+        if request.prompt_token_ids is not None:
+            outcome.tokens[request.request_id] = (sampled.token_id,)
+        if request.true_output_len is None:
+            text, reason = self._streams[request.request_id].push(sampled)
+            if text:
+                outcome.text[request.request_id] = text
+            if reason is not None:
+                outcome.ended.append((request, reason))
+        elif count >= request.true_output_len:  # simulated: the end is given, there is no text
+            outcome.ended.append((request, FinishReason.STOP))
+        elif count >= request.max_tokens:
+            outcome.ended.append((request, FinishReason.LENGTH))
+        if self._tokens_wanted:
+            self._tell("token", request, sampled)
+
+    def _fork(self, parent: Request, result: Result, outcome: Outcome) -> None:
         """The prompt of `parent` is computed: its other answers begin, each with its own token."""
         forks, parent.forks = parent.forks, []
         streams = self._answers[parent.request_id]
@@ -362,45 +380,20 @@ class Engine:
             stream = self._streams[child.request_id] = streams[child.fork]
             stream.first_scheduled_time = streams[0].first_scheduled_time
             child.num_computed_tokens = parent.num_computed_tokens
-            child.num_output_tokens = 1
-            sampled = result.forked[child.request_id]
-            child.output_token_ids.append(sampled.token_id)
+            self._append(child, result.forked[child.request_id], outcome)
             begin = len(self._log)
             if self.scheduler.fork(parent, child, self.running, self.kv_cache):
-                child.status, child.in_decode = Status.RUNNING, True
+                child.status = Status.RUNNING
                 self.running.add(child)
             else:
                 if len(self._log) == begin:
                     self._log.append(Forked(parent.request_id, child.request_id, ()))
                 self._log.append(Preempted(child.request_id))
                 child.status, child.num_computed_tokens = Status.WAITING, 0
-                child.num_preemptions = 1
+                child.in_decode, child.num_preemptions = False, 1
                 self.waiting.add(child)
             self.scheduler.forked(child)
             self._tell("forked", parent, child)
-            delta, reason = stream.push(sampled)
-            if delta:
-                text[child.request_id] = delta
-            if reason is not None:
-                ended.append((child, reason))
-            self._tell("token", child, sampled)
-
-    def _stamp(self, rows: Sequence[Row], result: Result) -> dict[str, tuple[int, ...]]:
-        """Give the sampled tokens their time, the end of the step. Returns the token ids."""
-        now, tokens = self.clock.now, {}
-        for row, sampled in zip(rows, result.sampled, strict=True):
-            if sampled is not None:
-                if row.request.first_token_time is None:
-                    row.request.first_token_time = now
-                row.request.last_token_time = now
-                if row.request.prompt_token_ids is not None:
-                    tokens[row.request.request_id] = (sampled.token_id,)
-        for name, sampled in result.forked.items():
-            request = self._streams[name].request
-            request.first_token_time = request.last_token_time = now
-            if request.prompt_token_ids is not None:
-                tokens[name] = (sampled.token_id,)
-        return tokens
 
     def _release(self, ended: Sequence[tuple[Request, FinishReason]]) -> None:
         """Let those leave that the scheduler lets go; the others keep slot and blocks, done."""
@@ -409,6 +402,9 @@ class Engine:
                 self._leave(request, reason)
             else:
                 request.status, request.finish_reason = Status.DONE, reason
+                request.in_decode = False
+        if not ended and not self._num_done:
+            return
         done = [request for request in self.running if request.status is Status.DONE]
         leaving = self.scheduler.release(self.running, done) if done else ()
         for request in list(leaving):
@@ -417,6 +413,7 @@ class Engine:
         for request, _ in ended:
             if request.status is Status.DONE:
                 self._log.append(Done(request.request_id))
+        self._num_done = sum(request.status is Status.DONE for request in done)
 
     def _leave(self, request: Request, reason: FinishReason) -> None:
         """The request leaves the engine and its blocks return."""
@@ -447,6 +444,8 @@ class Engine:
         return tuple(self._log)
 
     def _drain(self) -> tuple[Event, ...]:
+        if not self._log:
+            return ()
         events = tuple(self._log)
         self._log.clear()
         return events
@@ -459,6 +458,8 @@ class Engine:
             self._to_tell.append((event, arguments))
 
     def _tell_moves(self, step: Step) -> None:
+        if not step.events and not step.after:
+            return
         for name, kind in (
             ("blocks_allocated", Alloc),
             ("blocks_freed", Free),

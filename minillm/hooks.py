@@ -66,6 +66,8 @@ class Hooks:
 
     def emit(self, event: str, *args: Any) -> None:
         functions = self._functions[event]
+        if not functions:
+            return
         for function in tuple(functions):
             try:
                 function(*args)

@@ -67,9 +67,6 @@ class OutputStream:
 
     def _end(self, token: int) -> FinishReason | None:
         request, sampling = self.request, self.request.sampling
-        if request.true_output_len is not None:  # simulated: the end is given, not sampled
-            ended = request.num_output_tokens >= request.true_output_len
-            return FinishReason.STOP if ended else None
         if request.num_output_tokens < sampling.min_tokens:
             return None
         if token in sampling.stop_token_ids:

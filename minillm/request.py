@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class RequestRejected(ValueError):
@@ -155,11 +156,11 @@ class Request:
     num_computed_tokens: int = 0
     num_output_tokens: int = 0
     output_token_ids: list[int] = field(default_factory=list)
-    in_decode: bool = False  # only the last sampled token remains to be computed
+    in_decode: bool = False  # it runs, and only the last sampled token remains to be computed
+    decode_row: Any = None  # its row in the batch, kept by the plan while it decodes
     num_preemptions: int = 0
     finish_reason: FinishReason | None = None
     first_token_time: int | None = None
-    last_token_time: int | None = None
     finished_time: int | None = None
     true_output_len: int | None = None  # hidden from schedulers: where a simulated end falls
 

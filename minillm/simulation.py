@@ -12,7 +12,7 @@ import os
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -21,7 +21,8 @@ from minillm.clock import VirtualClock
 from minillm.config import EngineConfig
 from minillm.engine import Engine
 from minillm.engine_header import engine_header
-from minillm.events import Event, Rejected, Step
+from minillm.events import Admitted, Event, Rejected, Step
+from minillm.execution.batch import Row
 from minillm.execution.simulated import CostModel, SimulatedExecutor
 from minillm.request import Request, RequestOutput
 from minillm.scheduling import Schedule, Scheduler, make_scheduler
@@ -52,7 +53,10 @@ class RunSummary:
         self._engine = engine
         self._open: dict[str, tuple[Request, RequestRecord]] = {}
         self._gaps: defaultdict[int, int] = defaultdict(int)  # ns between tokens → how often
-        self._last_tokens: list[int | None] = []
+        self._planned: list[Row] = []  # the rows of the step being executed
+        self._batch: list[Row] = []  # those of the last one
+        self._steady = False  # was it the same as the one before, all decodes?
+        self._last_token: dict[Request, int] = {}  # when it came; not kept up while steady
         self._queried = self._found = 0  # tokens looked up in the prefix cache, and found there
         self._most_running = self._most_used = self._end = 0
         engine.hooks.on("request_added", self._added)
@@ -105,14 +109,9 @@ class RunSummary:
         self._open[request.request_id] = (request, record)
 
     def _scheduled(self, schedule: Schedule) -> None:
-        self._last_tokens = [
-            row.request.last_token_time
-            for row in schedule.rows
-            if row.request.in_decode or row.samples
-        ]
+        self._planned = schedule.rows
         for request in schedule.admitted:
             self._queried += request.num_tokens
-            self._found += request.num_computed_tokens
         self.num_preemptions += len(schedule.preempted)
         engine = self._engine
         running = len(engine.running)
@@ -123,18 +122,33 @@ class RunSummary:
             self._most_used = used
 
     def _step(self, step: Step) -> None:
-        start, duration, lasts = step.start, step.duration, self._last_tokens
         self.num_steps += 1
-        self._end = end = start + duration
-        steady = lasts.count(start)  # whose token before came at the end of the step before
-        self._gaps[duration] += steady
-        if steady != len(lasts):
-            for last in lasts:
-                if last is not None and last != start:
-                    self._gaps[end - last] += 1
+        batch, self._batch = self._batch, self._planned
+        if batch == self._batch and step.start == self._end:
+            self._gaps[step.duration] += len(batch)  # all wrote in the step before, too
+            self._steady = True
+        else:
+            self._count_gaps(batch, step.start + step.duration)
+            self._steady = False
+        self._end = step.start + step.duration
         for event in step.events:
-            if type(event) is Rejected:
+            if type(event) is Admitted:
+                self._found += event.cached_tokens
+            elif type(event) is Rejected:
                 self._refused(event)
+
+    def _count_gaps(self, before: Sequence[Row], now: int) -> None:
+        last_token = self._last_token
+        if self._steady:
+            for row in before:
+                last_token[row.request] = self._end
+        for row in self._batch:
+            request = row.request
+            if request.in_decode or request.finish_reason is not None:  # it wrote a token
+                last = last_token.get(request, request.first_token_time)
+                if last != now and last is not None:
+                    self._gaps[now - last] += 1
+                last_token[request] = now
 
     def _refused(self, event: Rejected) -> None:
         self.requests.append(
@@ -148,6 +162,7 @@ class RunSummary:
             if name not in self._open:
                 continue  # a fork that was never born
             request, record = self._open.pop(name)
+            self._last_token.pop(request, None)
             record.output_len = request.num_output_tokens
             record.first_token_at = request.first_token_time
             record.finished_at = request.finished_time

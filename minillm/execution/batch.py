@@ -10,9 +10,10 @@ from minillm.moves import NO_MOVES, BlockMoves
 from minillm.request import Logprob, Request
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Row:
-    """One scheduled sequence: compute `num_new_tokens` after its `num_computed_tokens`.
+    """One scheduled sequence: compute `num_new_tokens` after its `num_computed_tokens`. Nobody
+    changes a row: the one of a decode is used again in the next step.
 
     `block_table` is the sequence's list of physical blocks: token i lives in block
     `block_table[i // block_size]` at slot `i % block_size`. It covers all tokens to compute.
@@ -25,7 +26,8 @@ class Row:
     @property
     def samples(self) -> bool:
         """True when every known token is computed after this step, so a next one is sampled."""
-        return self.num_new_tokens == self.request.num_uncomputed_tokens
+        request = self.request
+        return request.in_decode or self.num_new_tokens == request.num_uncomputed_tokens
 
 
 @dataclass(slots=True)

@@ -38,11 +38,11 @@ class SimulatedExecutor:
         )
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"step_seconds returned {seconds!r}; it must be a number ≥ 0")
-        result = Result([TOKEN if row.samples else None for row in rows], seconds)
-        for row, sampled in zip(rows, result.sampled, strict=True):
-            if sampled is not None:
-                for fork in row.request.forks:
-                    result.forked[fork.request_id] = TOKEN
+        sampled = [TOKEN if row.request.in_decode or row.samples else None for row in rows]
+        result = Result(sampled, seconds)
+        for row in rows:
+            if row.request.forks and row.samples:
+                result.forked |= {fork.request_id: TOKEN for fork in row.request.forks}
         if moves.num_swapped and self._transfer_seconds is not None:
             size = self.bytes_per_block
             result.transfer_seconds = self._transfer_seconds(

@@ -53,6 +53,11 @@ class KVCache:
         """The most blocks that one sequence can be given now."""
         return self.num_free_blocks
 
+    @property
+    def has_forks(self) -> bool:
+        """May a sequence have to copy the block that it writes to next?"""
+        return False
+
     def block_table(self, request: Request) -> list[int]:
         """Logical → physical blocks of a request; empty when it holds none."""
         return self._tables.get(request.request_id, [])

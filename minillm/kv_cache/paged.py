@@ -40,6 +40,10 @@ class PagedKVCache(KVCache):
         """Blocks an allocation can use now (free, or cached without owner)."""
         return self.pool.num_free
 
+    @property
+    def has_forks(self) -> bool:
+        return bool(self._forked)
+
     def find_prefix(self, request: Request) -> PrefixHit:
         """The longest cached prefix, leaving at least one token to compute (it must be sampled
         from); for one that was swapped out, what is still there of its own."""

@@ -66,27 +66,33 @@ class Plan:
         preemption: Preemption,
         chunked: bool,
         rank: Callable[[Request], Any] | None = None,
+        num_dead: int = 0,
     ) -> None:
         self.running = list(running)
         self.kv_cache = kv_cache
         self.budget = budget
         self.schedule = Schedule()
-        self.tokens_left = budget.max_num_batched_tokens
+        self.tokens_left = budget.max_num_batched_tokens - num_dead  # a dead slot takes its row
         self._admission = admission
         self._preemption = preemption
         self._chunked = chunked
         self._rank = rank
-        for request in running:
-            if request.status is Status.DONE:  # a dead slot still takes its row
-                self.tokens_left -= 1
 
     # ---- what is running already -------------------------------------------------------------
 
     def decode_all(self) -> None:
         """One token for every running decode, in the order of `running`."""
+        rows, size, forks = self.schedule.rows, self.kv_cache.block_size, self.kv_cache.has_forks
         for request in self.running[:]:
-            if request.in_decode and request.status is Status.RUNNING:
-                self.decode(request)
+            if request.in_decode:
+                # Most often its last block has room: then nothing has to be asked for.
+                row = request.decode_row
+                room = 0 if row is None or forks else len(row.block_table) * size
+                if room > request.num_computed_tokens and self.tokens_left > 0:
+                    self.tokens_left -= 1
+                    rows.append(row)
+                else:
+                    self.decode(request)
 
     def decode(self, request: Request) -> bool:
         """One token for `request`. While no block is free for it, preempt whom the preemption
@@ -101,10 +107,10 @@ class Plan:
 
     def continue_prefills(self) -> None:
         """The next chunk of every prompt that is partly computed, while budget is left."""
-        for request in self.running[:]:
+        for request in [request for request in self.running if not request.in_decode]:
             if request in self.schedule.preempted:  # to make room for another one's chunk
                 continue
-            if request.status is Status.RUNNING and not request.in_decode:
+            if request.status is Status.RUNNING:
                 self.continue_prefill(request)
 
     def continue_prefill(self, request: Request) -> bool:
@@ -143,8 +149,7 @@ class Plan:
         if not swapped:
             self.kv_cache.free(victim)
             victim.num_computed_tokens = 0
-        started = victim.num_output_tokens > 0
-        victim.in_decode = swapped and started and victim.num_uncomputed_tokens == 1
+        victim.in_decode, victim.decode_row = False, None
         victim.num_preemptions += 1
         self.kv_cache.log.append(
             Preempted(victim.request_id, None if victim is by else by.request_id)
@@ -206,6 +211,8 @@ class Plan:
         # Admitted precedes what was just logged, so that the fold sees a running sequence grow.
         log.insert(begin, Admitted(request.request_id, cached))
         request.num_computed_tokens = swapped + cached
+        only_the_last = request.num_output_tokens > 0 and request.num_uncomputed_tokens == 1
+        request.in_decode = swapped > 0 and only_the_last
         self.schedule.admitted.append(request)
         self._add(request, tokens)
         return True
@@ -279,4 +286,9 @@ class Plan:
 
     def _add(self, request: Request, num_tokens: int) -> None:
         self.tokens_left -= num_tokens
-        self.schedule.rows.append(Row(request, num_tokens, self.kv_cache.block_table(request)))
+        row = request.decode_row
+        if row is None:
+            row = Row(request, num_tokens, self.kv_cache.block_table(request))
+            if request.in_decode:
+                request.decode_row = row
+        self.schedule.rows.append(row)

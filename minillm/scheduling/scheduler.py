@@ -10,7 +10,7 @@ from minillm.arrivals import arrival_order
 from minillm.events import Step
 from minillm.execution.batch import Row
 from minillm.kv_cache import KVCache, PrefixHit
-from minillm.request import Request
+from minillm.request import Request, Status
 from minillm.scheduling.admission import Admission, OnDemand
 from minillm.scheduling.batching import Batching, ChunkedPrefill
 from minillm.scheduling.books import Books, Estimate
@@ -56,6 +56,8 @@ class Scheduler:
         self._learned: LearnedEstimate | None = None
         self._rows: list[Row] = []
         self._max_num_seqs = 0
+        keeps_all = type(self).release is Scheduler.release
+        self._holds = self.batching.runs_to_completion or not keeps_all  # may slots be dead?
 
     def bind(self, estimate: Estimate | None, generator: Random, budget: Budget) -> None:
         """What the engine offers, told once, at its start: how long a batch will take (None:
@@ -100,6 +102,7 @@ class Scheduler:
         def rank(request: Request) -> tuple[Any, ...]:
             return self.key(request, now), *arrival_order(request)
 
+        dead = sum(request.status is Status.DONE for request in running) if self._holds else 0
         by_rank = self.preemption.by_rank
         plan = Plan(
             sorted(running, key=rank) if by_rank else running,
@@ -109,6 +112,7 @@ class Scheduler:
             self.preemption,
             self.chunked,
             rank if by_rank else None,
+            dead,
         )
         self.compose(plan, self._in_order(waiting, now))
         for part in self._books:

@@ -10,20 +10,24 @@ from minillm.scheduling.plan import Schedule
 
 
 def complete_waits(
-    schedule: Schedule, waiting: Sequence[Request], running: Sequence[Request]
+    schedule: Schedule, waiting: Sequence[Request], running: Sequence[Request], num_live: int
 ) -> tuple[Wait, ...]:
-    """The waits of a step whose `schedule` has been applied to `waiting` and `running`.
+    """The waits of a step whose `schedule` has been applied to `waiting` and `running`, of which
+    `num_live` still generate.
 
     The built-in policies cover everyone already. A policy of a user's own may forget some, or
     stall only part of the running sequences: each of those gets an entry of its own, because the
     record says that `ALL_RUNNING` waits only when *no* sequence decodes.
     """
+    stalled = len(schedule.rows) < num_live
     waits = list(schedule.waits)
+    if not stalled and not waits and not waiting:
+        return ()
     group = next((wait for wait in waits if wait.who == ALL_RUNNING), None)
     if group is not None and any(row.request.in_decode for row in schedule.rows):
         waits.remove(group)
     named = {wait.who for wait in waits}
-    if ALL_RUNNING not in named:
+    if stalled and ALL_RUNNING not in named:
         reason = group.reason if group else WaitReason.LOWER_PRIORITY
         holders = group.holders if group else (BATCH,)
         in_batch = {row.request.request_id for row in schedule.rows}
