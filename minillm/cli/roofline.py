@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from minillm.cli.chart import check_chart, save_chart
 from minillm.cli.shell import output
 from minillm.costs import cost_model
 from minillm.costs.cost_model import RooflineCostModel
@@ -24,9 +26,14 @@ def roofline(
     batch: Annotated[int, typer.Option(min=1, help="Sequences in the batch.")] = 1,
     seq_len: Annotated[int, typer.Option(min=1, help="Tokens of each sequence.")] = 2048,
     tensor_parallel: Annotated[int, typer.Option(min=1, help="Devices to split it over.")] = 1,
+    chart: Annotated[
+        Path | None, typer.Option(help="Also draw it: a file ending in .html, .svg or .png.")
+    ] = None,
 ) -> None:
     """Print what each operator of one layer computes and moves, and what bounds it: as
     LLM-Viewer counts, and as a fused causal kernel does it. Then sizes and latencies."""
+    if chart is not None:
+        check_chart(chart)
     costs = cost_model(model, hardware, tensor_parallel)
     device, console = costs.hardware, output()
     console.print(
@@ -41,6 +48,8 @@ def roofline(
             rows = operators(costs.device_shape, stage, batch=batch, seq_len=seq_len, fused=fused)
             console.print(_table(f"{stage}, {title}", rows, costs))
     console.print(_sizes(costs, batch, seq_len))
+    if chart is not None:
+        _draw(costs, batch, seq_len, chart)
 
 
 def _table(title: str, rows: list[Operator], costs: RooflineCostModel) -> Table:
@@ -96,6 +105,29 @@ def _sizes(costs: RooflineCostModel, batch: int, seq_len: int) -> Table:
             f"expected, with what is achieved; the roofline alone {ideal * 1e3:,.2f} ms",
         )
     return table
+
+
+def _draw(costs: RooflineCostModel, batch: int, seq_len: int, path: Path) -> None:
+    """The operators of one layer on the roof of one device, fused and causal."""
+    from minillm.charts.roofline import roofline_chart
+
+    device = costs.hardware
+    rows = [
+        {
+            "stage": stage,
+            "name": row.name,
+            "ops": row.ops,
+            "bytes": row.bytes,
+            "seconds": row.seconds(device),
+        }
+        for stage in ("prefill", "decode")
+        for row in operators(costs.device_shape, stage, batch=batch, seq_len=seq_len, fused=True)
+    ]
+    title = (
+        f"{costs.shape.name} on {costs.tensor_parallel} × {device.name}, batch {batch}, "
+        f"{seq_len:,} tokens"
+    )
+    save_chart(roofline_chart(title, rows, device.flops, device.bandwidth), path)
 
 
 def _short(value: float) -> str:
