@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ def shell(*args: object) -> Result:
     return CliRunner(env={"COLUMNS": "120"}).invoke(cli, [str(arg) for arg in args])
 
 
+def printed(block: str) -> dict[str, str]:
+    """The rows of a result: name and value."""
+    rows = (line.rsplit(":", 1) for line in block.splitlines() if ": " in line)
+    return {name: value.strip() for name, value in rows}
+
+
 def refused(result: Result) -> str:
     assert result.exit_code == 2, result.output
     assert "Traceback" not in result.output
@@ -26,19 +33,25 @@ def test_a_simulation_prints_figures_and_leaves_a_trace(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     result = shell(
         *("simulate", "--model", "llama-2-70b", "--hardware", "h100-sxm", "--tensor-parallel", 8),
-        *("--scheduler", "vllm", "--dataset", "300,20", "--num-prompts", 30, "--request-rate", 4),
-        *("--goodput", "ttft:500", "--goodput", "tpot:0", "--record", path),
+        *("--scheduler", "vllm", "--random-input-len", 300, "--random-output-len", 20),
+        *("--num-prompts", 30, "--request-rate", 4, "--goodput", "ttft:500", "tpot:0"),
+        *("--record", path),
     )
     assert result.exit_code == 0, result.output
     assert "vllm · llama-2-70b on 8 × h100-sxm, simulated" in result.stdout
-    assert "30 requests completed, 0 refused or failed" in result.stdout
-    assert "9,000 tokens read, 600 written" in result.stdout
-    assert "goodput: 0.00 requests/s with ttft ≤ 500 ms, tpot ≤ 0 ms" in result.stdout
+    rows = printed(result.stdout)
+    assert rows["Successful requests"] == "30"
+    assert rows["Failed requests"] == "0"
+    assert rows["Request rate configured (RPS)"] == "4.00"
+    assert rows["Total input tokens"] == "9000"
+    assert rows["Total generated tokens"] == "600"
+    assert rows["Request goodput (req/s)"] == "0.00"
     assert Trace.load(path).metrics()["completed"] == 30
 
 
 def test_the_same_seed_prints_the_same() -> None:
-    runs = [shell("simulate", "--num-prompts", 40, "--seed", seed).stdout for seed in (1, 1, 2)]
+    asked = ("simulate", "--dataset-name", "sharegpt", "--num-prompts", 40)
+    runs = [shell(*asked, "--seed", seed).stdout for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
 
 
@@ -47,9 +60,11 @@ def test_a_published_trace_is_served(tmp_path: Path) -> None:
     path.write_text(
         "arrived_at,num_prefill_tokens,num_decode_tokens\n0,100,20\n1,50,9000\n2,5000,1\n"
     )
-    result = shell("simulate", "--trace-file", path, "--trace-format", "vidur")
-    assert "2 requests completed, 1 refused or failed" in result.stdout
-    assert "refused, 1 requests, the first: the prompt has 5,000 tokens" in result.stdout
+    result = shell("simulate", "--dataset-path", path, "--dataset-name", "vidur")
+    rows = printed(result.stdout)
+    assert (rows["Successful requests"], rows["Failed requests"]) == ("2", "1")
+    assert "Request rate configured (RPS)" not in rows
+    assert "refused, 1 requests, the first: the prompt has 5,000 tokens" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -57,23 +72,33 @@ def test_a_published_trace_is_served(tmp_path: Path) -> None:
     [
         (("--model", "lama-2-7b"), "Did you mean 'llama-2-7b'"),
         (("--hardware", "h100"), "unknown hardware 'h100'"),
-        (("--dataset", "sharegtp"), "Did you mean 'sharegpt'"),
-        (("--request-rate", "-1"), "rate must be above 0"),
+        (("--dataset-name", "sharegtp"), "Did you mean 'sharegpt'"),
+        (("--dataset-name", "mooncake"), "mooncake is read from a file: give dataset_path"),
+        (("--dataset-name", "alpaca", "--dataset-path", "x"), "'alpaca' is no format of a file"),
+        (("--dataset-name", "custom", "--dataset-path", "x"), "custom is text, and simulated time"),
+        (("--dataset-name", "azure", "--dataset-path", "none.csv"), "cannot read none.csv"),
+        (("--random-range-ratio", "1"), "random_range_ratio must be in [0, 1)"),
+        (("--request-rate", "-1"), "a request rate must be above 0"),
+        (("--burstiness", "0"), "burstiness must be above 0"),
         (("--goodput", "ttft"), "a goodput limit is NAME:MILLISECONDS"),
-        (("--goodput", "speed:3"), "unknown goodput limit 'speed'"),
+        (("--goodput", "ttft:1", "speed:3"), "unknown goodput limit 'speed'"),
+        (("--goodput", "ttft:-1"), "must be ≥ 0 ms"),
+        (("--percentile-metrics", "ttft,tpt"), "Did you mean 'tpot'"),
+        (("--metric-percentiles", "99,30"), "metric_percentiles '30' is not measured"),
         (("--model", "llama-2-70b"), "does not fit"),
-        (("--trace-file", "none.csv"), "cannot read none.csv"),
-        (("--trace-file", "none.csv", "--trace-format", "x"), "unknown trace format 'x'"),
+        (("--save-result", "--result-dir", "/proc/nowhere"), "cannot write /proc/nowhere/"),
     ],
 )
 def test_mistakes_end_in_one_line(arguments: tuple, message: str) -> None:
-    assert message in refused(shell("simulate", *arguments))
+    assert message in refused(shell("simulate", "--num-prompts", 5, *arguments))
 
 
 def test_a_bad_row_ends_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,12\n")
-    assert "line 2: a field is missing" in refused(shell("simulate", "--trace-file", path))
+    assert "line 2: a field is missing" in refused(
+        shell("simulate", "--dataset-name", "azure", "--dataset-path", path)
+    )
 
 
 def test_the_roofline_prints_both_countings_and_the_sizes() -> None:
@@ -96,3 +121,30 @@ def test_the_roofline_of_one_device_of_many() -> None:
     assert "does not fit" in shell("roofline", "opt-66b").stdout
     assert "of 320 GiB: fits" in result.stdout
     assert "Did you mean" in refused(shell("roofline", "opt-66"))
+
+
+def test_results_are_saved_with_vllms_keys(tmp_path: Path) -> None:
+    result = shell(
+        *("simulate", "--num-prompts", 10, "--max-concurrency", 2, "--label", "try"),
+        *("--percentile-metrics", "ttft,e2el", "--metric-percentiles", "50,95"),
+        *("--save-result", "--result-dir", tmp_path),
+    )
+    (path,) = tmp_path.iterdir()
+    assert f"Saved: {path}" in result.stdout.replace("\n", "")
+    assert path.name.startswith("try-infqps-concurrency2-llama-2-7b-")
+    saved = json.loads(path.read_text())
+    assert saved["completed"] == saved["num_prompts"] == 10
+    assert {"p50_ttft_ms", "p95_e2el_ms"} <= set(saved)
+    assert "p99_ttft_ms" not in saved
+    assert "P95 E2EL (ms):" in result.stdout
+
+
+def test_the_roofline_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "roof.svg"
+    result = shell("roofline", "llama-2-7b", "--chart", path)
+    assert result.exit_code == 0, result.output
+    assert "Drawn: " in result.stdout
+    assert "llama-2-7b on 1 × a100-80gb, batch 1, 2,048 tokens" in path.read_text()
+    assert "a chart is .html, .svg, .png" in refused(shell("roofline", "x", "--chart", "roof.pdf"))
+    below = path / "roof.png"
+    assert "cannot write" in refused(shell("roofline", "llama-2-7b", "--chart", below))

@@ -10,6 +10,8 @@ import typer
 
 from minillm.cli import app as app_command
 from minillm.cli import doctor, generate, replay, roofline, run, scenes, simulate, trace
+from minillm.cli.bench import bench
+from minillm.cli.groups import Several
 from minillm.cli.shell import Shell
 
 cli = typer.Typer(
@@ -23,7 +25,8 @@ cli = typer.Typer(
 cli.command("app")(app_command.app)
 cli.command("scenes")(scenes.scenes)
 cli.command("run")(run.run)
-cli.command("simulate")(simulate.simulate)
+cli.command("simulate", cls=Several)(simulate.simulate)
+cli.add_typer(bench, name="bench")
 cli.command("roofline")(roofline.roofline)
 cli.command("replay")(replay.replay)
 cli.command("trace")(trace.trace)

@@ -13,6 +13,15 @@ BlockSize = Annotated[int | None, typer.Option(min=1, help="Tokens per KV block.
 NumBlocks = Annotated[int | None, typer.Option(min=1, help="KV blocks in the pool.")]
 Budget = Annotated[int | None, typer.Option(min=1, help="Token budget of a step.")]
 MaxSeqs = Annotated[int | None, typer.Option(min=1, help="Sequences in a batch at most.")]
+SchedulerName = Annotated[str, typer.Option("--scheduler", help="A system's name, e.g. vllm.")]
+RequestRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Requests per second, inf for all at once; by default the data set's own times, where "
+        "it has any, else inf.",
+        show_default=False,
+    ),
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads; by default what suits this machine.")
 ]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from minillm.cli import options
 from minillm.cli.figures import figures
 from minillm.cli.loading import load
-from minillm.cli.shell import fail, notes, output
+from minillm.cli.progress import following
+from minillm.cli.shell import fail, output
 from minillm.scheduling import make_scheduler
 from minillm.trace.recorder import Recorder
 from minillm.workload.driver import WorkloadDriver
@@ -83,33 +83,9 @@ def _prepare(
 
 def _serve(driver: WorkloadDriver) -> None:
     """Run to the end, with a progress bar on stderr."""
-    engine, finished, tokens = driver.engine, 0, 0
-
-    def one_more(_: Any) -> None:
-        nonlocal finished
-        finished += 1
-
-    engine.hooks.on("finished", one_more)
-    columns = (
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TextColumn("requests · {task.description}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=notes()) as progress:
-        task = progress.add_task("", total=driver.num_requests)
-        steps = 0
+    with following(driver.engine, driver.num_requests) as show:
         while not driver.finished:
-            step = driver.step()
-            if step is not None:
-                steps += 1
-                tokens += sum(map(len, step.tokens.values()))
-            progress.update(
-                task,
-                completed=finished + len(driver.rejections),
-                description=f"step {steps:,} · {len(engine.running)} running · "
-                f"{len(engine.waiting)} waiting · {tokens:,} tokens",
-            )
+            show(driver.step())
 
 
 def _report(driver: WorkloadDriver, recorder: Recorder, scene: Scene, scheduler: str) -> None:

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from minillm.config import ConfigError
 from minillm.request import RequestRejected
 from minillm.trace import TraceError
+from minillm.workload.readers import TraceFileError
 
 
 class Shell(TyperGroup):
@@ -29,7 +30,7 @@ class Shell(TyperGroup):
 
 def _mistakes() -> tuple[type[Exception], ...]:
     """ModelError lives beside torch: where torch is not loaded, nobody raised it."""
-    told = (ConfigError, RequestRejected, TraceError)
+    told = (ConfigError, RequestRejected, TraceError, TraceFileError)
     loaded_model = sys.modules.get("minillm.execution.loaded_model")
     return told if loaded_model is None else (*told, loaded_model.ModelError)
 

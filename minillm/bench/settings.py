@@ -1,0 +1,90 @@
+"""Settings of a benchmark, each declared once: its name, default and meaning serve the command line
+(`minillm bench …`), Python and the results alike. Names and meanings are `vllm bench serve`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from minillm.config import ConfigError, closest
+from minillm.simulation import RunSummary, simulate
+from minillm.workload.spec import RequestSpec
+
+GOODPUT = ("ttft", "tpot", "e2el")
+"""What a goodput limit may be on, per request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What a setting means, and the least it may be; beside its type."""
+
+    text: str
+    min: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemSettings:
+    """What is simulated. None leaves the choice to the engine."""
+
+    model: Annotated[
+        str, Help("A published model, pocket, a folder with config.json, a hub id.")
+    ] = "llama-2-7b"
+    hardware: Annotated[str, Help("A device's name, e.g. h100-sxm.")] = "a100-80gb"
+    tensor_parallel: Annotated[int, Help("Devices to split it over.", min=1)] = 1
+    max_concurrency: Annotated[
+        int | None, Help("Send a request only when fewer are being served.", min=1)
+    ] = None
+    block_size: Annotated[int | None, Help("Tokens per KV block.", min=1)] = None
+    num_blocks: Annotated[int | None, Help("KV blocks in the pool.", min=1)] = None
+    max_num_batched_tokens: Annotated[int | None, Help("Token budget of a step.", min=1)] = None
+    max_num_seqs: Annotated[int | None, Help("Sequences in a batch at most.", min=1)] = None
+    max_model_len: Annotated[int | None, Help("Context; may exceed the model's own.", min=1)] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """For `simulate`: all that is set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def run(
+        self, requests: Iterable[RequestSpec], scheduler: str, *, seed: int = 0, record: Any = False
+    ) -> RunSummary:
+        """Serve `requests` in simulated time, without keeping steps in memory."""
+        return simulate(requests, scheduler=scheduler, seed=seed, record=record, **self.arguments())
+
+
+def check_rate(rate: float) -> float:
+    """A request rate: requests per second, above 0; infinite for all at once."""
+    if not rate > 0:
+        raise ConfigError(
+            f"a request rate must be above 0 requests/s (inf: all at once), got {rate}."
+        )
+    return rate
+
+
+def parse_limits(
+    pairs: Iterable[str], known: Iterable[str] = GOODPUT, what: str = "goodput limit"
+) -> dict[str, float]:
+    """`["ttft:500", "tpot:50"]` as names and milliseconds. Raises ConfigError."""
+    limits, known = {}, list(known)
+    for pair in pairs:
+        name, _, value = pair.partition(":")
+        try:
+            limits[name] = float(value)
+        except ValueError:
+            raise ConfigError(
+                f"a {what} is NAME:MILLISECONDS, e.g. {known[0]}:200, not {pair!r}."
+            ) from None
+        if name not in known:
+            raise ConfigError(
+                f"unknown {what} {name!r}.{closest(name, known)} Known: {', '.join(known)}."
+            )
+        if math.isnan(limits[name]) or limits[name] < 0:
+            raise ConfigError(f"the {what} for {name} must be ≥ 0 ms, got {limits[name]:g}.")
+    return limits
+
+
+def told(limits: Mapping[str, float]) -> str:
+    """Limits for people: "ttft ≤ 500 ms, tpot ≤ 50 ms"."""
+    return ", ".join(f"{name} ≤ {limit:g} ms" for name, limit in limits.items())

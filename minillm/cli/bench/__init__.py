@@ -1,0 +1,18 @@
+"""`minillm bench …`: how fast, how much, and under which scheduler."""
+
+from __future__ import annotations
+
+import typer
+
+from minillm.cli.bench.capacity import capacity
+from minillm.cli.bench.serve import serve
+from minillm.cli.bench.sweep import sweep
+from minillm.cli.groups import Several
+
+bench = typer.Typer(
+    help="Measure: a real engine, the largest rate that meets limits, schedulers over rates.",
+    no_args_is_help=True,
+)
+bench.command("serve", cls=Several)(serve)
+bench.command("capacity", cls=Several)(capacity)
+bench.command("sweep", cls=Several)(sweep)

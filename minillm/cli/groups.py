@@ -1,0 +1,85 @@
+"""Command lines from dataclasses, and options that take several values at once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose parameters annotated with a dataclass stand for that dataclass's fields:
+    each becomes an option, with the default and the `Help` (see `minillm.bench.settings`) that the
+    field declares. A field that several dataclasses have is one option."""
+    hints = get_type_hints(command, include_extras=True)
+    options: dict[str, inspect.Parameter] = {}
+    groups: dict[str, Any] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            options |= _options(hints[name])
+        else:
+            options[name] = parameter.replace(
+                annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY
+            )
+
+    @wraps(command)
+    def call(**given: Any) -> None:
+        own = {name: value for name, value in given.items() if name in hints}
+        for name, group in groups.items():
+            values = {f.name: given[f.name] for f in fields(group)}
+            own[name] = group(
+                **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
+            )
+        command(**own)
+
+    del call.__wrapped__  # the signature is this one's own, not the command's
+    call.__signature__ = inspect.Signature(list(options.values()))  # type: ignore[attr-defined]
+    call.__annotations__ = {name: option.annotation for name, option in options.items()}
+    return call
+
+
+def _options(group: Any) -> dict[str, inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    found = {}
+    for each in fields(group):
+        (hint, about), default = get_args(hints[each.name]), each.default
+        if default == ():
+            hint, default = list[get_args(hint)[0]], []
+        option = typer.Option(help=about.text, min=about.min)
+        found[each.name] = inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[hint, option],
+        )
+    return found
+
+
+class Several(TyperCommand):
+    """A command whose repeatable options also take several values at once, as `vllm bench`'s do:
+    `--goodput ttft:200 tpot:50` is `--goodput ttft:200 --goodput tpot:50`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        names = {n for p in self.params if getattr(p, "multiple", False) for n in p.opts}
+        return super().parse_args(ctx, spread(args, names))
+
+
+def spread(args: Sequence[str], repeatable: set[str]) -> list[str]:
+    """Each further value after an option of `repeatable` gets that option's name before it."""
+    result: list[str] = []
+    name, taken = None, False
+    for arg in args:
+        if arg.startswith("--"):
+            name, taken = (arg, False) if arg in repeatable else (None, False)
+        elif name is not None and taken:
+            result.append(name)
+        elif name is not None:
+            taken = True
+        result.append(arg)
+    return result

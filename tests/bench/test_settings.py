@@ -1,0 +1,93 @@
+"""Workloads by name: the same requests whatever the rate, and clear words for what cannot be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minillm.bench import WorkloadSettings, parse_limits
+from minillm.config import ConfigError
+from minillm.workload.lengths import DATASETS
+from minillm.workload.readers import TraceFileError
+
+
+def test_random_lengths_are_within_the_ratio_of_those_asked_for() -> None:
+    asked = WorkloadSettings(
+        num_prompts=400, random_input_len=100, random_output_len=10, random_range_ratio=0.25
+    )
+    requests = asked.requests()
+    inputs, outputs = {r.prompt_len for r in requests}, {r.output_len for r in requests}
+    assert (min(inputs), max(inputs)) == (75, 125)  # type: ignore[type-var]
+    assert outputs == set(range(7, 14))
+    exact = WorkloadSettings(num_prompts=3).requests()
+    assert {(r.prompt_len, r.output_len) for r in exact} == {(1024, 128)}
+
+
+def test_a_prefix_comes_before_each_prompt_and_is_shared() -> None:
+    (one, two) = WorkloadSettings(num_prompts=2, random_prefix_len=64).requests()
+    assert one.prompt_len == 1024 + 64
+    assert one.content_ids(16) == two.content_ids(16)
+    assert len(one.content_ids(16) or ()) == 4
+
+
+@pytest.mark.parametrize("name", ["random", *DATASETS])
+def test_a_rate_changes_the_arrivals_and_nothing_else(name: str) -> None:
+    asked = WorkloadSettings(dataset_name=name, num_prompts=50, seed=3)
+    slow, fast = asked.requests(1.0), asked.requests(4.0)
+    assert [r.prompt_len for r in slow] == [r.prompt_len for r in fast]
+    assert [r.arrival_time for r in slow] == pytest.approx([4 * r.arrival_time for r in fast])
+    at_once = asked.requests(float("inf"))
+    assert {r.arrival_time for r in at_once} == {0}
+    assert [r.prompt_len for r in slow] == [r.prompt_len for r in at_once]
+
+
+def test_a_trace_keeps_its_times_unless_a_rate_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,5,1\n2,6,1\n9,7,1\n")
+    asked = WorkloadSettings(dataset_name="vidur", dataset_path=path)
+    assert [r.arrival_time for r in asked.requests()] == [0, 2, 9]
+    assert [r.prompt_len for r in asked.requests(1.0)] == [5, 6, 7]
+    assert [r.arrival_time for r in asked.requests(2.0)] == pytest.approx(
+        [r.arrival_time / 2 for r in asked.requests(1.0)]
+    )
+    first_two = WorkloadSettings(dataset_name="vidur", dataset_path=path, num_prompts=2)
+    assert len(first_two.requests()) == 2
+    short = WorkloadSettings(dataset_name="vidur", dataset_path=path, max_total_len=6)
+    assert [r.prompt_len for r in short.requests()] == [5, 5, 5]
+
+
+def test_texts_are_served_as_texts_by_who_can_read(tmp_path: Path) -> None:
+    path = tmp_path / "custom.jsonl"
+    path.write_text('{"prompt": "Hello"}\n\n{"prompt": "One", "output_tokens": 3}\n')
+    asked = WorkloadSettings(dataset_name="custom", dataset_path=path, custom_output_len=9)
+    one, two = asked.requests(count_tokens=len)
+    assert one.prompt == [{"role": "user", "content": "Hello"}]
+    assert (one.max_tokens, two.max_tokens) == (9, 3)
+    talk = [{"value": "four"}, {"value": "sixsix"}]
+    chats = tmp_path / "sharegpt.json"
+    chats.write_text(json.dumps([{"id": "a", "conversations": talk}]))
+    shared = WorkloadSettings(dataset_name="sharegpt", dataset_path=chats)
+    (request,) = shared.requests(count_tokens=len)
+    assert (request.prompt_len, request.output_len) == (4, 6)
+    with pytest.raises(ConfigError, match="sharegpt is text"):
+        shared.requests()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"), [('{"text": 3}', "no field 'prompt'"), ("{", "Expecting"), ("[]", "line 1")]
+)
+def test_a_bad_line_of_texts_is_named(line: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "custom.jsonl"
+    path.write_text(line)
+    with pytest.raises(TraceFileError, match="line 1") as caught:
+        WorkloadSettings(dataset_name="custom", dataset_path=path).requests(count_tokens=len)
+    assert why in str(caught.value)
+
+
+def test_limits_are_names_and_milliseconds() -> None:
+    assert parse_limits(["ttft:500", "tpot:0"]) == {"ttft": 500, "tpot": 0}
+    for wrong in ("ttft", "ttft:fast", "ttft:nan", "itl:3"):
+        with pytest.raises(ConfigError):
+            parse_limits([wrong])
