@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from minillm.cli import cli
 
@@ -27,8 +28,10 @@ def test_examples_run(
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_exist_with_their_options(line: str) -> None:
-    name, *arguments = shlex.split(line)
-    command = typer.main.get_group(cli).commands[name]
+    command, name, arguments = typer.main.get_group(cli), "minillm", shlex.split(line)
+    while isinstance(command, TyperGroup):
+        name, *arguments = arguments
+        command = command.commands[name]
     command.make_context(name, arguments)
 
 
