@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 
 from minillm import LLM, SamplingParams
 from minillm.execution.loaded_model import LoadedModel
+from minillm.request import RequestOutput
 
 NEW_TOKENS = 14
 LENGTHS = (61, 62, 60, 9, 33)  # the first three cross a 64-token block while they decode
@@ -72,9 +73,13 @@ def reference(loaded: LoadedModel, prompts: Iterable[Sequence[int]]) -> list[Ref
 
 
 def compare(references: Sequence[Reference], outputs: Sequence[Any], tally: Tally) -> None:
-    """Every token equal, except after a near tie, which is counted."""
-    for expected, output in zip(references, outputs, strict=True):
-        got = output.outputs[0].token_ids
+    """Every token of every answer equal, except after a near tie, which is counted."""
+    pairs = [
+        (expected, output, completion.token_ids)
+        for expected, output in zip(references, outputs, strict=True)
+        for completion in output.outputs
+    ]
+    for expected, output, got in pairs:
         assert len(got) == len(expected.tokens)
         for position, (a, b) in enumerate(zip(expected.tokens, got, strict=True)):
             tally.compared += 1
@@ -118,6 +123,67 @@ def serve(loaded: LoadedModel, prompts: Sequence[Sequence[int]], case: Case) -> 
         llm.generate(list(prompts[0]), sampling)
     outputs = llm.generate([list(p) for p in prompts], sampling)
     return outputs, llm
+
+
+MEMORIES: dict[str, dict[str, Any]] = {
+    "paged": {"kv_cache": "paged", "block_size": 8, "num_blocks": 18},
+    "paged-uncached": {
+        "kv_cache": "paged",
+        "block_size": 8,
+        "num_blocks": 18,
+        "enable_prefix_caching": False,
+    },
+    "token": {"kv_cache": "token", "num_blocks": 144},
+    **{
+        f"contiguous-{reserve}": {
+            "kv_cache": "contiguous",
+            "reserve": reserve,
+            "block_size": 8,
+            "num_blocks": 44,
+        }
+        for reserve in ("max", "pow2", "oracle")
+    },
+}
+"""Managers with room for about two of the long prompts and their answers."""
+
+
+def serve_under_pressure(
+    loaded: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    scheduler: str,
+    memory: str,
+    preemption: str,
+    n: int = 1,
+) -> tuple[list[RequestOutput], LLM]:
+    """Serve `prompts` greedily in a pool that is too small for them. They arrive a few steps apart
+    and each outranks those before it, so that policies which rank have somebody to preempt. There
+    is CPU memory for one of the long ones, so that some are swapped and some computed again."""
+    settings = dict(MEMORIES[memory])
+    if preemption == "swap":
+        settings["num_cpu_blocks"] = 80 // settings.get("block_size", 1)
+    llm = LLM(
+        loaded,
+        scheduler=scheduler,
+        preemption=preemption,
+        max_num_seqs=6,
+        max_num_batched_tokens=96,
+        **settings,
+    )
+    engine, done = llm.engine, {}
+    engine.hooks.on("finished", lambda output: done.update({output.request_id: output}))
+    sampling = SamplingParams(n=n, temperature=0, max_tokens=NEW_TOKENS, ignore_eos=True)
+    ids: list[str] = []
+    llm.generate([[5, 6, 7]] * 3, SamplingParams(max_tokens=6))  # who predicts will expect as much
+    for number, prompt in enumerate(prompts):
+        ids.append(engine.add_request(list(prompt), sampling, priority=-number))
+        for _ in range(2):
+            engine.step()
+            engine.kv_cache.check()
+    while engine.has_unfinished:
+        engine.step()
+        engine.kv_cache.check()
+    assert engine.kv_cache.num_free_blocks == engine.config.num_blocks
+    return [done[request_id] for request_id in ids], llm
 
 
 def whole_matrix(*more: Sequence[Any]) -> list[Case]:
