@@ -11,6 +11,7 @@ from minillm.events import ALL_RUNNING, ALL_WAITING, BATCH, WaitReason
 from minillm.request import Request, Status
 from minillm.scheduling.books import Books, Estimate
 from minillm.scheduling.plan import Budget, Plan
+from minillm.scheduling.ranked_plan import RankedPlan
 
 
 class Batching(Protocol):
@@ -117,7 +118,7 @@ class ByRank:
     runs_to_completion: ClassVar[bool] = False
 
     def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
-        plan.serve_by_rank(waiting)
+        _ranked(plan).serve_by_rank(waiting)
 
 
 @dataclass(frozen=True)
@@ -125,3 +126,20 @@ class ByRankWhole(ByRank):
     """The same with whole prompts."""
 
     chunked: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class ByRankAhead(ByRankWhole):
+    """FastServe: and where the engine swaps (preemption="swap"), it swaps ahead of need."""
+
+    def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+        waiting = list(waiting)
+        ranked = _ranked(plan)
+        ranked.serve_by_rank(waiting)
+        ranked.swap_ahead(waiting)
+
+
+def _ranked(plan: Plan) -> RankedPlan:
+    if not isinstance(plan, RankedPlan):
+        raise TypeError("this batching needs a preemption that ranks: LowestRankFirst()")
+    return plan

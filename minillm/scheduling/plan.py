@@ -7,10 +7,8 @@ takes KV blocks, spends the token budget, preempts when memory is short, and wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from heapq import merge
-from typing import Any
 
 from minillm.arrivals import arrival_order
 from minillm.events import (
@@ -49,13 +47,11 @@ class Schedule:
 
 
 class Plan:
-    """`running` is in order of arrival, or of `rank` where the policy ranks those who run too. It
-    holds what was running when the step began; requests admitted or preempted while planning are
-    in `schedule`.
+    """`running` is in order of arrival and holds what was running when the step began; requests
+    admitted or preempted while planning are in `schedule`. `RankedPlan` is for policies that rank
+    those who run, too."""
 
-    Without `rank` everyone admitted takes one of `max_num_seqs` places until it ends. With it the
-    places are those of this step's batch: more may be admitted, and the outranked pause.
-    """
+    _place_holders = ALL_RUNNING  # who holds the places that `max_num_seqs` counts
 
     def __init__(
         self,
@@ -65,7 +61,6 @@ class Plan:
         admission: Admission,
         preemption: Preemption,
         chunked: bool,
-        rank: Callable[[Request], Any] | None = None,
         num_dead: int = 0,
     ) -> None:
         self.running = list(running)
@@ -76,7 +71,6 @@ class Plan:
         self._admission = admission
         self._preemption = preemption
         self._chunked = chunked
-        self._rank = rank
 
     # ---- what is running already -------------------------------------------------------------
 
@@ -87,8 +81,12 @@ class Plan:
             if request.in_decode:
                 # Most often its last block has room: then nothing has to be asked for.
                 row = request.decode_row
-                room = 0 if row is None or forks else len(row.block_table) * size
-                if room > request.num_computed_tokens and self.tokens_left > 0:
+                if (
+                    row is not None
+                    and len(row.block_table) * size > request.num_computed_tokens
+                    and self.tokens_left > 0
+                    and not forks
+                ):
                     self.tokens_left -= 1
                     rows.append(row)
                 else:
@@ -124,31 +122,16 @@ class Plan:
         self._add(request, tokens)
         return True
 
-    def serve_by_rank(self, waiting: Iterable[Request]) -> None:
-        """Serve everyone, running or waiting, in the order of rank until the places of this step
-        are taken. The outranked among the running pause and keep their blocks."""
-        assert self._rank is not None, "this policy does not rank those who run"
-        admitting = True
-        for request in merge(self.running[:], waiting, key=self._rank):
-            if request.status is not Status.RUNNING:
-                admitting = admitting and self._admit_by_rank(request)
-            elif request in self.schedule.preempted:
-                continue
-            elif len(self.schedule.rows) >= self.budget.max_num_seqs:
-                self.wait(request.request_id, WaitReason.LOWER_PRIORITY, (BATCH,))
-            elif request.in_decode:
-                self.decode(request)
-            else:
-                self.continue_prefill(request)
-
     def preempt(self, victim: Request, by: Request) -> None:
         """Take all blocks of `victim`; it goes back to waiting. Its tokens are swapped out where
         the engine does that and has room for them, else they are computed again."""
-        self.running.remove(victim)
-        swapped = self.kv_cache.swap_out(victim)
-        if not swapped:
+        if not self.kv_cache.swap_out(victim):
             self.kv_cache.free(victim)
             victim.num_computed_tokens = 0
+        self._send_back(victim, by)
+
+    def _send_back(self, victim: Request, by: Request) -> None:
+        self.running.remove(victim)
         victim.in_decode, victim.decode_row = False, None
         victim.num_preemptions += 1
         self.kv_cache.log.append(
@@ -176,12 +159,8 @@ class Plan:
     def admit(self, request: Request) -> bool:
         """Admit one waiting request with as much of its prompt as the budget allows, or record
         the first resource that is missing, for it and for all behind it."""
-        taken = len(self.running) + len(self.schedule.admitted)
-        if self._rank is not None:
-            taken = len(self.schedule.rows)
-        if taken >= self.budget.max_num_seqs:
-            holder = ALL_RUNNING if self._rank is None else BATCH
-            self.wait(ALL_WAITING, WaitReason.MAX_NUM_SEQS, (holder,), 1, 0)
+        if self._places_taken() >= self.budget.max_num_seqs:
+            self.wait(ALL_WAITING, WaitReason.MAX_NUM_SEQS, (self._place_holders,), 1, 0)
             return False
         if self.tokens_left < 1:
             self.wait(ALL_WAITING, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
@@ -197,34 +176,34 @@ class Plan:
             tokens = self.tokens_left
         slots = self._admission.slots_to_hold(request, swapped + cached + tokens)
         needs, free = self._room(request, slots, hit)
-        if needs > free and self._rank is not None:
+        if needs > free:
             needs, free = self._make_room(request, slots, hit)
         if needs > free:
             self._blocked(request, WaitReason.NO_KV_BLOCKS, ALL_RUNNING, needs, max(0, free))
             return False
-        log = self.kv_cache.log
-        begin = len(log)
-        if not self.kv_cache.allocate(request, slots, hit):
+        if not self._enter(request, slots, hit):
             run = self.kv_cache.largest_run
             self._blocked(request, WaitReason.FRAGMENTED, ALL_RUNNING, needs, run)
             return False
-        # Admitted precedes what was just logged, so that the fold sees a running sequence grow.
-        log.insert(begin, Admitted(request.request_id, cached))
-        request.num_computed_tokens = swapped + cached
-        only_the_last = request.num_output_tokens > 0 and request.num_uncomputed_tokens == 1
-        request.in_decode = swapped > 0 and only_the_last
-        self.schedule.admitted.append(request)
         self._add(request, tokens)
         return True
 
-    def _admit_by_rank(self, request: Request) -> bool:
-        assert self._rank is not None
-        if self.schedule.preempted:
-            first = min(self.schedule.preempted, key=self._rank)
-            if self._rank(first) < self._rank(request):
-                self.wait(ALL_WAITING, WaitReason.HEAD_OF_LINE, (first.request_id,))
-                return False
-        return self.admit(request)
+    def _enter(self, request: Request, slots: int, hit: PrefixHit) -> bool:
+        """`request` is admitted with room for `slots` tokens; False when no run is long enough. Its
+        tokens that are swapped out come back, else it begins with the cached ones of `hit`."""
+        log = self.kv_cache.log
+        begin = len(log)
+        swapped = request.num_computed_tokens > 0
+        cached = 0 if swapped else len(hit.blocks) * self.kv_cache.block_size
+        if not self.kv_cache.allocate(request, slots, hit):
+            return False
+        # Admitted precedes what was just logged, so that the fold sees a running sequence grow.
+        log.insert(begin, Admitted(request.request_id, cached))
+        request.num_computed_tokens += cached
+        started = request.num_output_tokens > 0
+        request.in_decode = swapped and started and request.num_uncomputed_tokens == 1
+        self.schedule.admitted.append(request)
+        return True
 
     # ---- memory ------------------------------------------------------------------------------
 
@@ -243,21 +222,17 @@ class Plan:
                 return False
         return True
 
+    def _places_taken(self) -> int:
+        """Everyone admitted takes one of `max_num_seqs` places until it ends."""
+        return len(self.running) + len(self.schedule.admitted)
+
+    def _make_room(self, request: Request, slots: int, hit: PrefixHit) -> tuple[int, int]:
+        """Nobody makes room for one who waits; see `_room`."""
+        return self._room(request, slots, hit)
+
     def _room(self, request: Request, slots: int, hit: PrefixHit) -> tuple[int, int]:
         live = [*self.running, *self.schedule.admitted]
         return self._admission.room(request, slots, hit, live, self.kv_cache)
-
-    def _make_room(self, request: Request, slots: int, hit: PrefixHit) -> tuple[int, int]:
-        """Preempt whom `request` outranks, lowest first, unless all of them hold too little."""
-        assert self._rank is not None
-        rank = self._rank(request)
-        lower = [other for other in self.running if self._rank(other) > rank]
-        needs, free = self._room(request, slots, hit)
-        if needs <= free + sum(len(self.kv_cache.block_table(other)) for other in lower):
-            while needs > free and lower:
-                self.preempt(lower.pop(), by=request)
-                needs, free = self._room(request, slots, hit)
-        return needs, free
 
     # ---- the record --------------------------------------------------------------------------
 

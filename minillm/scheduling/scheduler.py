@@ -18,6 +18,7 @@ from minillm.scheduling.estimate import LearnedEstimate
 from minillm.scheduling.order import Arrival, Order
 from minillm.scheduling.plan import Budget, Plan, Schedule
 from minillm.scheduling.preemption import Preemption, YoungestFirst
+from minillm.scheduling.ranked_plan import RankedPlan
 
 
 class Scheduler:
@@ -103,17 +104,9 @@ class Scheduler:
             return self.key(request, now), *arrival_order(request)
 
         dead = sum(request.status is Status.DONE for request in running) if self._holds else 0
-        by_rank = self.preemption.by_rank
-        plan = Plan(
-            sorted(running, key=rank) if by_rank else running,
-            kv_cache,
-            budget,
-            self.admission,
-            self.preemption,
-            self.chunked,
-            rank if by_rank else None,
-            dead,
-        )
+        parts = (kv_cache, budget, self.admission, self.preemption, self.chunked, dead)
+        ranked = self.preemption.by_rank
+        plan = RankedPlan(running, *parts, rank) if ranked else Plan(running, *parts)
         self.compose(plan, self._in_order(waiting, now))
         for part in self._books:
             part.scheduled(plan.schedule)

@@ -11,6 +11,7 @@ from minillm.scheduling.admission import Admission, ByChunk, OnDemand, ReserveMa
 from minillm.scheduling.batching import (
     Batching,
     ByRank,
+    ByRankAhead,
     ByRankWhole,
     ChunkedPrefill,
     DecodeFirst,
@@ -163,10 +164,11 @@ SYSTEMS: dict[str, System] = {
         about="As mlfq, but the prompt's length is known: a request joins the highest queue whose "
         "quantum is long enough for its prefill, in place of sinking there. Who has had no "
         "service for 3 s is promoted to the front of the highest queue, so that nobody starves. "
-        "The paper also swaps paused requests out ahead of need; here they keep their blocks "
-        "until these are needed and are then recomputed.",
+        "With preemption='swap' it also swaps ahead of need, as the paper does: enough blocks "
+        "for a batch are kept free, the lowest of those who pause leave for CPU memory first, and "
+        "the highest come back first, while the engine computes.",
         reasons=(*_RESOURCES, _R.LOWER_PRIORITY, _R.PREEMPTED),
-        batching=ByRankWhole,
+        batching=ByRankAhead,
         order=SkipJoin,
         preemption=LowestRankFirst,
     ),

@@ -141,11 +141,16 @@ def test_wait_reasons_are_true(
                 result = other.step()
                 assert result is not None
                 behind = wait.reason is WaitReason.HEAD_OF_LINE
-                assert behind or not admitted(result, name), f"{wait}, yet {reason} admits it"
+                assert behind or not served(result, name), f"{wait}, yet {reason} admits it"
 
 
 def admitted(step: Step, name: str) -> bool:
     return any(isinstance(event, Admitted) and event.id == name for event in step.events)
+
+
+def served(step: Step, name: str) -> bool:
+    """In the batch; one that merely came back from swap, ahead of need, still waits its turn."""
+    return name in dict(step.prefills) or name in step.tokens
 
 
 def effective(engine: Engine, step: Step, name: str) -> tuple[WaitReason, tuple[str, ...]] | None:
