@@ -21,7 +21,9 @@ class Cost:
         return self.seconds_per_swap if num_bytes else 0.0
 
 
-def run(seconds_per_swap: float = 0.005, scheduler: str = "fastserve") -> Trace:
+def run(
+    seconds_per_swap: float = 0.005, scheduler: str = "fastserve", max_num_seqs: int = 2
+) -> Trace:
     """Two places, six requests: who has sunk in the queues pauses."""
     workload = [
         RequestSpec(arrival_time=0.03 * i, prompt_len=30, output_len=25, max_tokens=40)
@@ -34,7 +36,7 @@ def run(seconds_per_swap: float = 0.005, scheduler: str = "fastserve") -> Trace:
         preemption="swap",
         num_blocks=14,
         block_size=16,
-        max_num_seqs=2,
+        max_num_seqs=max_num_seqs,
         max_model_len=128,
         enable_prefix_caching=False,
     )
@@ -65,6 +67,6 @@ def test_a_slow_link_lengthens_the_step_only_by_what_compute_does_not_cover() ->
 
 
 def test_reactive_swapping_is_waited_for() -> None:
-    swaps = swapping(run(scheduler="vllm"))
+    swaps = swapping(run(scheduler="vllm", max_num_seqs=6))
     assert swaps
     assert {(step.transfer, step.duration) for step in swaps} == {(5_000_000, 25_000_000)}
