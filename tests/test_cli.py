@@ -161,6 +161,14 @@ def test_trace_checks_and_measures(recording: tuple[Path, Result]) -> None:
     assert "Sound: " in result.stdout
     assert "complete" in result.stdout
     assert "time to first token" in result.stdout
+    assert "KV slots: token " in result.stdout
+
+
+def test_trace_draws_the_memory(recording: tuple[Path, Result], tmp_path: Path) -> None:
+    chart = tmp_path / "memory.svg"
+    assert "Drawn: " in shell("trace", recording[0], "--chart", chart).stdout
+    assert "in use" in chart.read_text()
+    assert "not 'memory.gif'" in refused(shell("trace", recording[0], "--chart", "memory.gif"))
 
 
 def test_a_corrupt_recording_is_refused_with_its_line(

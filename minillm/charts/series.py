@@ -11,6 +11,7 @@ Columns = dict[str, list[Any]]
 
 LOAD_POINTS = 600  # per line; three lines stay under 2,000 marks
 LATENCY_POINTS = 900  # per kind
+MEMORY_POINTS = 300  # per kind
 
 
 def load_over_time(trace: Trace, points: int = LOAD_POINTS) -> Columns:
@@ -55,6 +56,25 @@ def inter_token_latency(trace: Trace, points: int = LATENCY_POINTS) -> Columns:
         "seconds": [gaps.end[i] / 1e9 for i in kept],
         "ms": [gaps.gap[i] / 1e6 for i in kept],
         "request": [gaps.request[i] for i in kept],
+    }
+
+
+def memory_over_time(trace: Trace, points: int = MEMORY_POINTS) -> Columns:
+    """Columns `seconds`, `kind` (see `Trace.memory`) and `share` (% of the pool): a level from
+    there to the next row of its kind; the last ones say where the run ends.
+
+    At most `points` levels a kind, each the mean of some steps, weighted by their durations; so
+    the shares of a moment always add up to 100.
+    """
+    memory = trace.memory()
+    chunks = _chunks(len(memory.end), points)
+    levels = [(memory.start[a] / 1e9, memory.shares_of_steps(a, b)) for a, b in chunks]
+    if levels:
+        levels.append((memory.end[-1] / 1e9, levels[-1][1]))
+    return {
+        "seconds": [seconds for seconds, shares in levels for _ in shares],
+        "kind": [kind for _, shares in levels for kind in shares],
+        "share": [share for _, shares in levels for share in shares.values()],
     }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from minillm.cli.chart import check_chart, save_chart
 from minillm.cli.figures import figures
 from minillm.cli.shell import output, printable
 from minillm.trace.records import Header
@@ -16,11 +17,17 @@ from minillm.trace.trace import Trace
 
 def trace(
     file: Annotated[Path, typer.Argument(help="A trace file.")],
+    chart: Annotated[
+        Path | None,
+        typer.Option(help="Also draw what the KV memory was good for: .html, .svg or .png."),
+    ] = None,
     perfetto: Annotated[
         Path | None, typer.Option(help="Also write a Chrome trace, for ui.perfetto.dev.")
     ] = None,
 ) -> None:
     """Check a recording from end to end and print its figures."""
+    if chart is not None:
+        check_chart(chart)
     recording = Trace.load(file)
     console = output()
     console.print(_header(recording.header))
@@ -29,6 +36,12 @@ def trace(
     if recording.steps:
         console.print()
         console.print(figures(recording.metrics()))
+        console.print(_memory(recording))
+    if chart is not None:
+        from minillm.charts.memory import memory_chart
+
+        console.print()
+        save_chart(memory_chart(recording), chart)
     if perfetto is not None:
         recording.to_perfetto(perfetto)
         console.print(f"\nOpen {perfetto} in ui.perfetto.dev.", markup=False)
@@ -49,6 +62,13 @@ def _header(header: Header) -> Table:
         if value:
             table.add_row(name, printable(value))
     return table
+
+
+def _memory(recording: Trace) -> str:
+    """What the KV slots were good for; kinds that never came up are left out."""
+    shares = recording.memory().shares()
+    met = (f"{kind} {share:.1f} %" for kind, share in shares.items() if share >= 0.05)
+    return f"KV slots: {', '.join(met)}"
 
 
 def _extent(recording: Trace) -> str:

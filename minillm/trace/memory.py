@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -74,24 +75,34 @@ class Memory:
     def shares(self, begin: float = 0.0, end: float = math.inf) -> dict[str, float]:
         """Mean of each kind, % of the pool, over the steps that start in [begin, end) engine
         seconds, weighted by their durations. NaN when there are none."""
+        return self.shares_of_steps(*self._between(begin, end))
+
+    def shares_of_steps(self, first: int, stop: int) -> dict[str, float]:
+        """The same over the steps from `first` to `stop`, exclusive."""
         return {
-            kind: 100 * self._mean(getattr(self, kind), begin, end) / self.num_slots
+            kind: 100 * self._mean(getattr(self, kind), first, stop) / self.num_slots
             for kind in KINDS
         }
 
     def saved_by_sharing(self, begin: float = 0.0, end: float = math.inf) -> float:
-        """Memory that shared blocks save, % of what would be held without sharing; the mean over
-        the same steps. NaN when nothing is held."""
-        held = [sum(each) for each in zip(self.token, self.reserved, self.internal, strict=True)]
-        unshared = self._mean(self.unshared, begin, end)
-        return 100 * (1 - self._mean(held, begin, end) / unshared) if unshared else math.nan
+        """Memory that shared blocks save, % of what would be held without sharing; over the same
+        steps as `shares`. NaN when nothing is held."""
+        first, stop = self._between(begin, end)
+        columns = (self.token, self.reserved, self.internal)
+        held = sum(self._mean(column, first, stop) for column in columns)
+        unshared = self._mean(self.unshared, first, stop)
+        return 100 * (1 - held / unshared) if unshared else math.nan
 
-    def _mean(self, slots: Sequence[int], begin: float, end: float) -> float:
+    def _between(self, begin: float, end: float) -> tuple[int, int]:
+        """The steps that start in [begin, end) engine seconds."""
+        return bisect_left(self.start, begin * 1e9), bisect_left(self.start, end * 1e9)
+
+    def _mean(self, slots: Sequence[int], first: int, stop: int) -> float:
         total = weight = 0
-        for start, stop, count in zip(self.start, self.end, slots, strict=True):
-            if begin <= start / 1e9 < end:
-                total += (stop - start) * count
-                weight += stop - start
+        for n in range(first, stop):
+            duration = self.end[n] - self.start[n]
+            total += duration * slots[n]
+            weight += duration
         return total / weight if weight else math.nan
 
 
