@@ -56,8 +56,7 @@ class PagedKVCache(KVCache):
         content_ids: list[int] = []
         parent = ROOT
         for index in range(known // self.block_size):
-            content = self._content(request, index)
-            found = None if content is None else self.pool.find((parent, content))
+            found = self.pool.find((parent, self._content(request, index)))
             if found is None:
                 break
             parent, block = found
@@ -123,10 +122,8 @@ class PagedKVCache(KVCache):
         table = self._tables[request.request_id]
         new: list[int] = []
         for index in range(len(contents), full):
-            content = self._content(request, index)
-            if content is None:
-                break
             parent = contents[-1] if contents else ROOT
+            content = self._content(request, index)
             content_id, added = self.pool.register(table[index], (parent, content))
             contents.append(content_id)
             if added:
@@ -172,11 +169,13 @@ class PagedKVCache(KVCache):
     def _contents_of(self, request: Request) -> Sequence[int]:
         return self._contents.get(request.request_id, ())
 
-    def _content(self, request: Request, index: int) -> Hashable | None:
-        """What block `index` holds: its token ids, or a simulated stand-in, or None (unknown)."""
+    def _content(self, request: Request, index: int) -> Hashable:
+        """What block `index` holds: its token ids. A simulated request has stand-ins for them:
+        what it shares with others is named, and the rest is its own or that of its forks."""
+        size = self.block_size
         if request.prompt_token_ids is not None:
-            start = index * self.block_size
-            return tuple(request.token_ids(start, start + self.block_size))
+            return tuple(request.token_ids(index * size, (index + 1) * size))
         if request.content_ids is not None and index < len(request.content_ids):
             return request.content_ids[index]
-        return None
+        in_prompt = (index + 1) * size <= request.num_prompt_tokens
+        return request.number, 0 if in_prompt else request.fork, index

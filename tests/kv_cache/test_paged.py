@@ -149,6 +149,24 @@ def test_a_simulated_prompt_shares_only_by_content_ids() -> None:
     assert len(kv.find_prefix(named[1]).blocks) == 2
 
 
+def test_a_simulated_request_finds_its_own_blocks_again() -> None:
+    """As a real one does after a preemption; what is not named is nobody else's."""
+    kv = cache(num_blocks=16)
+    first, other = (
+        Request(str(n), n, 9, SamplingParams(), 9, 0, content_ids=("a",)) for n in range(2)
+    )
+    assert kv.allocate(first, 14)
+    first.num_output_tokens = 5
+    compute(kv, first, 13)
+    table = list(kv.block_table(first))
+    kv.free(first)
+    assert kv.find_prefix(first).blocks == tuple(table[:3])
+    assert kv.find_prefix(other).blocks == tuple(table[:1])
+    fork = Request("0.1", 0, 9, SamplingParams(), 9, 0, content_ids=("a",), fork=1)
+    fork.num_output_tokens = 5
+    assert kv.find_prefix(fork).blocks == tuple(table[:2])  # the prompt, not the answer
+
+
 def test_double_free_is_noticed() -> None:
     kv = cache()
     r = request("0", [1] * 5)
