@@ -64,7 +64,7 @@ class WorkloadSettings:
         """The requests, in order of arrival.
 
         `request_rate` (requests per second, gamma-distributed gaps) replaces a trace's own times;
-        None leaves them, or sends all at once where there are none. Whatever the rate, the same
+        None is `own_rate`. Whatever the rate, the same
         seed gives the same requests and the same gaps to scale. `count_tokens`, of a real model,
         allows data sets of text.
         Raises ConfigError, TraceFileError.
@@ -78,6 +78,21 @@ class WorkloadSettings:
         found = self._read(self.dataset_path, count_tokens)[: self.num_prompts]
         found = [self._shortened(spec) for spec in found]
         return found if request_rate is None else self._timed(found, request_rate)
+
+    @property
+    def own_rate(self) -> float | None:
+        """The rate where none is asked for: the published one of lengths drawn, else infinite.
+        None: the times of the file."""
+        if self.dataset_path is None:
+            own = DATASETS.get(self.dataset_name)
+            return (own and own.rate) or math.inf
+        return math.inf if self.dataset_name in TEXTS else None
+
+    @property
+    def gap_burstiness(self) -> float:
+        """As asked for, else that of the published data set, else 1."""
+        own = DATASETS.get(self.dataset_name) if self.dataset_path is None else None
+        return self.burstiness or (own.cv**-2 if own else 1.0)
 
     def identity(self) -> dict[str, Any]:
         """Everything the requests depend on; of a file its content, not its name."""
@@ -100,16 +115,16 @@ class WorkloadSettings:
                 f"{', '.join(DRAWN)}; to be read from dataset_path: {', '.join(READ)}."
             )
         lengths: str | Lengths = self._uniform() if name == "random" else name
-        own = DATASETS[name].rate if name in DATASETS else None
         drawn = synthetic(
             self.num_prompts or DEFAULT_NUM_PROMPTS,
             lengths,
             rate=1.0,
-            burstiness=self.burstiness,
+            burstiness=self.gap_burstiness,
             max_total_len=self.max_total_len,
             seed=self.seed,
         )
-        drawn = [replace(s, arrival_time=s.arrival_time / (rate or own or math.inf)) for s in drawn]
+        rate = rate or self.own_rate or math.inf
+        drawn = [replace(spec, arrival_time=spec.arrival_time / rate) for spec in drawn]
         prefix = self.random_prefix_len
         if name != "random" or not prefix:
             return drawn
@@ -178,7 +193,7 @@ class WorkloadSettings:
         return replace(spec, prompt_len=prompt, output_len=min(output, limit - prompt))
 
     def _timed(self, specs: list[RequestSpec], rate: float) -> list[RequestSpec]:
-        times = gamma(len(specs), 1.0, self.burstiness or 1.0, random.Random(self.seed))
+        times = gamma(len(specs), 1.0, self.gap_burstiness, random.Random(self.seed))
         return [
             replace(spec, arrival_time=time / rate) for spec, time in zip(specs, times, strict=True)
         ]

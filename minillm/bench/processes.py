@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -28,9 +28,10 @@ class Failed:
 
 def each_in_processes(
     function: Callable[[Job], Outcome], jobs: Iterable[Job], processes: int
-) -> Iterator[tuple[Job, Outcome | Failed]]:
+) -> Generator[tuple[Job, Outcome | Failed], None, None]:
     """Pairs of job and outcome, in the order they are done. `function` must be importable by name,
-    jobs and outcomes picklable. Leaving the loop ends the processes."""
+    jobs and outcomes picklable. Closing the generator ends the
+    processes."""
     waiting = deque(jobs)
     workers: dict[Any, _Worker[Job]] = {}
     try:

@@ -169,10 +169,10 @@ def save(result: Mapping[str, Any], reporting: Reporting, date: datetime) -> Pat
     """Write `result` as JSON, with its date, where `reporting` says. Returns the path. Raises
     ConfigError where that cannot be written."""
     stamp = date.strftime("%Y%m%d-%H%M%S")
-    many = result.get("max_concurrency")
+    rate, many = result["request_rate"], result.get("max_concurrency")
     parts = [
         reporting.label or "minillm",
-        f"{result['request_rate']}qps",
+        f"{rate}qps" if rate is not None else "own-times",
         *([f"concurrency{many}"] if many is not None else []),
         str(result["model_id"]).rstrip("/").rsplit("/", 1)[-1],
         stamp,

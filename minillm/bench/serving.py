@@ -20,23 +20,35 @@ def serve(
     requests: Iterable[RequestSpec],
     *,
     max_concurrency: int | None = None,
+    num_warmups: int = 0,
     on_step: Callable[[Step | None], None] = lambda step: None,
 ) -> RunSummary:
     """Serve `requests`, their times counted from now, and return the figures.
 
     With `max_concurrency` the loop is closed: a request is sent when fewer are being served. The
-    figures are of these requests alone, whatever `llm` served before. `on_step` hears of every
-    step (see `WorkloadDriver.step`).
+    figures are of these requests alone, whatever `llm` served before; take them before it serves
+    again. The first `num_warmups` requests are served once more beforehand, all at once and not
+    counted. `on_step` hears of every other step (see `WorkloadDriver.step`).
     """
-    engine = llm.engine
-    now = engine.clock.now / 1e9
-    shifted = [replace(spec, arrival_time=spec.arrival_time + now) for spec in requests]
+    engine, requests = llm.engine, list(requests)
+    warmups = WorkloadDriver(engine, _from_now(llm, requests[:num_warmups], at_once=True))
+    while not warmups.finished:
+        warmups.step()
     summary = RunSummary(engine, llm.trace.header)
-    driver = WorkloadDriver(engine, shifted, max_concurrency=max_concurrency)
+    driver = WorkloadDriver(engine, _from_now(llm, requests), max_concurrency=max_concurrency)
     while not driver.finished:
         on_step(driver.step())
     summary.close(engine.pending_events)
     return summary
+
+
+def _from_now(
+    llm: LLM, requests: Iterable[RequestSpec], *, at_once: bool = False
+) -> list[RequestSpec]:
+    now = llm.engine.clock.now / 1e9
+    return [
+        replace(spec, arrival_time=now + (0 if at_once else spec.arrival_time)) for spec in requests
+    ]
 
 
 def sampled(

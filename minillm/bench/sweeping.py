@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -93,6 +94,10 @@ class Sweep:
             raise ConfigError(
                 f"cannot keep results in {folder}: {error.strerror or error}"
             ) from None
+        self.load()
+
+    def load(self) -> None:
+        """Take the results that the folder has."""
         for cell in self.cells:
             row = _read(self._path(cell))
             if row is not None:
@@ -115,14 +120,18 @@ class Sweep:
         self.failures.clear()
         missing = {cell.key: cell for cell in self.missing}
         jobs = [(cell, self._path(cell)) for cell in missing.values()]
-        for (cell, _), outcome in each_in_processes(_compute, jobs, processes or cores()):
-            if isinstance(outcome, Failed):
-                failure = Failure(cell, outcome.error)
-                self.failures.append(failure)
-                on_cell(cell, failure)
-            else:
-                self.rows[cell.key] = outcome
-                on_cell(cell, outcome)
+        outcomes = each_in_processes(_compute, jobs, processes or cores())
+        try:
+            with closing(outcomes):
+                for (cell, _), outcome in outcomes:
+                    if isinstance(outcome, Failed):
+                        self.failures.append(Failure(cell, outcome.error))
+                        on_cell(cell, self.failures[-1])
+                    else:
+                        self.rows[cell.key] = outcome
+                        on_cell(cell, outcome)
+        finally:
+            self.load()  # a process may have kept a row and not have told yet
         return list(self)
 
     def __iter__(self) -> Iterator[Row]:

@@ -29,6 +29,13 @@ def test_the_loop_is_closed_by_max_concurrency(llm: LLM) -> None:
     assert run.metrics()["max_concurrent_requests"] == 2
 
 
+def test_warmups_are_not_counted(llm: LLM) -> None:
+    before = len(llm.trace.requests)
+    run = serve(llm, SMALL.requests(), num_warmups=3)
+    assert run.metrics()["completed"] == 6
+    assert len(llm.trace.requests) - before == 9
+
+
 def test_times_count_from_now_and_figures_are_of_these_requests_alone(llm: LLM) -> None:
     before = llm.engine.clock.now
     run = serve(llm, SMALL.requests(request_rate=1000.0))

@@ -43,6 +43,17 @@ def test_a_rate_changes_the_arrivals_and_nothing_else(name: str) -> None:
     assert [r.prompt_len for r in slow] == [r.prompt_len for r in at_once]
 
 
+def test_without_a_rate_it_is_the_published_one_or_all_at_once(tmp_path: Path) -> None:
+    azure = WorkloadSettings(dataset_name="azure_conv", num_prompts=9)
+    assert azure.own_rate == DATASETS["azure_conv"].rate
+    assert azure.requests() == azure.requests(azure.own_rate)
+    assert azure.gap_burstiness == pytest.approx(1.09**-2)
+    drawn = WorkloadSettings(num_prompts=9)
+    assert (drawn.own_rate, drawn.gap_burstiness) == (float("inf"), 1.0)
+    assert WorkloadSettings(dataset_name="custom", dataset_path=tmp_path).own_rate == float("inf")
+    assert WorkloadSettings(dataset_name="azure", dataset_path=tmp_path).own_rate is None
+
+
 def test_a_trace_keeps_its_times_unless_a_rate_is_given(tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,5,1\n2,6,1\n9,7,1\n")

@@ -29,14 +29,10 @@ def serving(
         "device": header.device,
         "scheduler": header.scheduler,
         "num_prompts": len(requests),
-        "request_rate": "inf" if request_rate is None and _at_once(requests) else request_rate,
-        "burstiness": workload.burstiness or 1.0,
+        "request_rate": workload.own_rate if request_rate is None else request_rate,
+        "burstiness": workload.gap_burstiness,
         "max_concurrency": max_concurrency,
     }
-
-
-def _at_once(requests: Sequence[RequestSpec]) -> bool:
-    return all(spec.arrival_time == 0 for spec in requests)
 
 
 def report(

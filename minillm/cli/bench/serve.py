@@ -62,9 +62,10 @@ def serve(
         max_num_seqs=max_num_seqs,
         seed=workload.seed,
     )
-    serve_requests(llm, requests[:num_warmups])
-    with following(llm.engine, len(requests)) as show:
-        run = serve_requests(llm, requests, max_concurrency=max_concurrency, on_step=show)
+    with following(llm.engine, len(requests) + num_warmups) as show:
+        run = serve_requests(
+            llm, requests, max_concurrency=max_concurrency, num_warmups=num_warmups, on_step=show
+        )
     output().print(f"[bold]{run.header.scheduler}[/bold] · {model} on {run.header.device}")
     settings = serving(run, requests, reporting, workload, request_rate, max_concurrency)
     report(run, settings, reporting)
