@@ -10,12 +10,11 @@ from typing import Any
 import altair as alt
 
 from minillm.charts import series
+from minillm.charts.look import BLUE, GREEN, VERMILION
 from minillm.trace import Trace
 
-# Okabe and Ito's colours, told apart with any colour vision; dashes and shapes repeat the
-# difference.
-_RUNNING, _WAITING, _KV = "#0072b2", "#d55e00", "#009e73"
-_TTFT, _ITL = "#0072b2", "#d55e00"
+_RUNNING, _WAITING, _KV = BLUE, VERMILION, GREEN
+_TTFT, _ITL = BLUE, VERMILION
 HEIGHT = 130  # px
 
 

@@ -1,13 +1,14 @@
-"""How charts that stand alone look: colours, and type that is read from the back row."""
+"""How charts look: their colours; and, of those that stand alone, type read from the back row."""
 
 from __future__ import annotations
 
 import altair as alt
 
-# Okabe and Ito's colours, told apart with any colour vision; shapes repeat the difference.
+# Okabe and Ito's colours, told apart with any colour vision; shapes and dashes repeat the
+# difference.
 BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"
 HUES = (BLUE, VERMILION, GREEN, "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 PREFILL, DECODE = VERMILION, GREEN
 INK, QUIET = "#222222", "#8a8a8a"
 

@@ -79,7 +79,7 @@ def _served(rows: list[Row], names: list[str], key: str, title: str, x: alt.X) -
     offered = [{"rate": rate, "value": rate} for rate in sorted({_rate(row) for row in rows})]
     line = alt.Chart(alt.Data(values=offered)).mark_line(color=QUIET, strokeDash=[4, 4])
     word = alt.Chart(alt.Data(values=offered[-1:])).mark_text(
-        text="offered", align="right", dx=-14, baseline="top", fontSize=15, color=QUIET
+        text="offered", align="right", dx=-36, dy=6, fontSize=15, color=QUIET
     )
     layers = [line.encode(x=x, y=y), word.encode(x=x, y=y), _lines(rows, names, key, x, y)]
     return alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT, title=title)
@@ -95,16 +95,18 @@ def _lines(rows: list[Row], names: list[str], key: str, x: alt.X, y: alt.Y) -> L
     colours = alt.Scale(domain=names, range=[HUES[i % len(HUES)] for i in count])
     shapes = alt.Scale(domain=names, range=[SHAPES[i % len(SHAPES)] for i in count])
     dashes = alt.Scale(domain=names, range=[_DASHES[i // len(HUES) % 2] for i in count])
-    legend = alt.Legend(title=None, orient="top", columns=8)
+    legend = alt.Legend(title=None, orient="top", columns=8, symbolStrokeWidth=0)
     base = alt.Chart(alt.Data(values=values)).encode(
         x=x,
         y=y,
         color=alt.Color("scheduler:N", scale=colours, legend=legend),
         shape=alt.Shape("scheduler:N", scale=shapes, legend=legend),
-        strokeDash=alt.StrokeDash("scheduler:N", scale=dashes, legend=None),
         tooltip=["scheduler:N", "rate:Q", alt.Tooltip("value:Q", format=",.2f")],
     )
-    return base.mark_line(strokeWidth=2.5) + base.mark_point(filled=True, size=90, opacity=1)
+    lines = base.mark_line(strokeWidth=2.5).encode(
+        strokeDash=alt.StrokeDash("scheduler:N", scale=dashes, legend=None)
+    )
+    return lines + base.mark_point(filled=True, size=90, opacity=1)
 
 
 def _rate(row: Row) -> float:
