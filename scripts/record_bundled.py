@@ -2,10 +2,10 @@
 
     python scripts/record_bundled.py
 
-Each scene is recorded under the scheduler that shows its problem and under the one that answers
-it, into minillm/recordings/. The clock is the machine's own, so timings differ from run to run;
-of a few takes the one is kept in which most requests stand still at once, and of these the one
-that the machine disturbed least.
+Each scene is recorded the way that shows its problem and the way that answers it, into
+minillm/recordings/. The clock is the machine's own, so timings differ from run to run; of a few
+takes the one is kept in which most requests stand still at once, and of these the one that the
+machine disturbed least.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from minillm.workload.scenes import SCENES, Scene
 TAKES = 3
 
 
-def record(loaded: LoadedModel, scene: Scene, scheduler: str) -> Trace:
+def record(loaded: LoadedModel, scene: Scene, scheduler: str, memory: str) -> Trace:
     """One run of `scene` at full speed."""
-    engine = build_engine(loaded, scheduler, **scene.settings_for(scheduler))
+    engine = build_engine(loaded, scheduler, **scene.settings_for(scheduler, memory))
     label = SceneLabel(scene.name, scene.title, scene.question)
     recorder = Recorder(header_of(engine, loaded, label))
     engine.hooks.on("step", recorder.on_step)
@@ -53,11 +53,11 @@ def main() -> None:
     torch.set_num_threads(1)
     loaded = load_model("pocket")
     for scene in SCENES.values():
-        for scheduler in (scene.scheduler, scene.try_next):
-            record(loaded, scene, scheduler)  # the first take of a kind warms up
-            takes = [record(loaded, scene, scheduler) for _ in range(TAKES)]
+        for scheduler, memory in scene.ways:
+            record(loaded, scene, scheduler, memory)  # the first take of a kind warms up
+            takes = [record(loaded, scene, scheduler, memory) for _ in range(TAKES)]
             best = max(takes, key=lambda take: (standing(take), -take.duration))
-            path = Path(here).parent / f"{scene.name}-{scheduler}.jsonl"
+            path = Path(here).parent / f"{scene.recording(scheduler, memory)}.jsonl"
             best.save(path)
             print(f"{path.name}: {best}, {path.stat().st_size / 1e3:.0f} kB", flush=True)
 

@@ -10,6 +10,8 @@ import streamlit as st
 from backstage.choice import PACES
 from backstage.session import OWN_PROMPT_TOKENS, Session
 from backstage.words import inert, question
+from minillm.config import PREEMPTIONS
+from minillm.kv_cache.memories import MEMORIES
 from minillm.live import FULL_SPEED
 from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES
@@ -30,7 +32,15 @@ def draw(session: Session) -> None:
             "Scheduler",
             list(SYSTEMS),
             key=session.key("scheduler"),
-            on_change=session.scheduler_changed,
+            on_change=session.way_changed,
+            label_visibility="collapsed",
+            width=120,
+        )
+        st.selectbox(
+            "Memory",
+            list(MEMORIES),
+            key=session.key("memory"),
+            on_change=session.way_changed,
             label_visibility="collapsed",
             width=120,
         )
@@ -58,6 +68,7 @@ def draw(session: Session) -> None:
 def _question(session: Session) -> None:
     """What the scene asks; beside it what to look for, and what the scheduler does."""
     scene, name = session.choice.the_scene, session.choice.scheduler
+    memory = session.choice.memory
     with st.container(
         key="question", horizontal=True, wrap=False, vertical_alignment="center", gap="medium"
     ):
@@ -67,6 +78,9 @@ def _question(session: Session) -> None:
         with st.popover(f"About {name}", type="tertiary", key="about"):
             st.markdown(f"**{name}** · {SYSTEMS[name].source}")
             st.markdown(SYSTEMS[name].about)
+        with st.popover(f"About {memory}", type="tertiary", key="about_memory"):
+            st.markdown(f"**{memory}** · {MEMORIES[memory].source}")
+            st.markdown(MEMORIES[memory].about)
 
 
 def _run_buttons(session: Session) -> None:
@@ -79,20 +93,23 @@ def _run_buttons(session: Session) -> None:
     )
     if live:
         st.button("Reset", key="reset", on_click=session.reset)
-    other = session.choice.the_scene.try_next
-    if live and other != session.choice.scheduler:
+    now = (session.choice.scheduler, session.choice.memory)
+    first, other = session.choice.the_scene.ways
+    if live and now != other:
+        what = other[0] if other[0] != first[0] else other[1]
         st.button(
-            f"Try next: {other}, same seed",
+            f"Try next: {what}, same seed",
             key="try_next",
             type="primary",
             on_click=session.ask_to_run,
-            args=(other,),
+            args=other,
         )
 
 
 def _settings(session: Session) -> None:
     st.caption("For the next run. Empty: as the scene has it.")
-    given = session.choice.the_scene.settings_for(session.choice.scheduler)
+    choice = session.choice
+    given = choice.the_scene.settings_for(choice.scheduler, choice.memory)
     left, right = st.columns(2)
     for column, (name, label) in zip(
         (left, right, left, right),
@@ -112,16 +129,17 @@ def _settings(session: Session) -> None:
         [True, False],
         key=session.key("enable_prefix_caching"),
         format_func=_given,
-        placeholder=_given(given.get("enable_prefix_caching", True)),
+        placeholder=_given(given.get("enable_prefix_caching", given["kv_cache"] == "paged")),
     )
-    right.number_input("Seed", min_value=0, step=1, key=session.key("seed"))
-    left.selectbox(
+    right.selectbox("Preemption by", PREEMPTIONS, key=session.key("preemption"))
+    left.number_input("Seed", min_value=0, step=1, key=session.key("seed"))
+    right.selectbox(
         "Pace",
         PACES,
         key=session.key("pace"),
         format_func=lambda pace: "full speed" if pace == FULL_SPEED else f"{pace:g} steps/s",
     )
-    right.text_input("Model", key=session.key("model"), help="pocket, a local folder, or a hub id")
+    left.text_input("Model", key=session.key("model"), help="pocket, a local folder, or a hub id")
 
 
 def _given(value: int | bool | None) -> str:

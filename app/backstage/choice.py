@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from minillm.config import ConfigError, closest
+from minillm.config import PREEMPTIONS, ConfigError, closest
+from minillm.kv_cache.memories import MEMORIES
 from minillm.live import FULL_SPEED
 from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES, Scene, get_scene
@@ -26,6 +27,8 @@ class Choice:
 
     scene: str = FIRST_SCENE
     scheduler: str = SCENES[FIRST_SCENE].scheduler
+    memory: str = SCENES[FIRST_SCENE].memory
+    preemption: str = PREEMPTIONS[0]
     seed: int = 0
     model: str = "pocket"
     block_size: int | None = None
@@ -41,15 +44,16 @@ class Choice:
 
     def engine_settings(self) -> dict[str, Any]:
         """Engine settings: the scene's, and over them what was chosen here."""
-        settings = self.the_scene.settings_for(self.scheduler)
+        settings = self.the_scene.settings_for(self.scheduler, self.memory)
         chosen = {name: getattr(self, name) for name in (*_COUNTS, "enable_prefix_caching")}
         settings.update({name: value for name, value in chosen.items() if value is not None})
-        return {**settings, "seed": self.seed}
+        return {**settings, "preemption": self.preemption, "seed": self.seed}
 
 
 def in_scene(name: str) -> Choice:
     """The choice that a scene starts with."""
-    return Choice(scene=name, scheduler=get_scene(name).scheduler)
+    scene = get_scene(name)
+    return Choice(scene=name, scheduler=scene.scheduler, memory=scene.memory)
 
 
 def to_query(choice: Choice) -> dict[str, str]:
@@ -97,9 +101,10 @@ def _write(value: Any) -> str:
 
 def _read(key: str, text: str) -> Any:
     """The value of one parameter; ValueError says what it may be."""
-    if key == "scheduler":
-        if text not in SYSTEMS:
-            raise ValueError(f"unknown.{closest(text, SYSTEMS)} Known: {', '.join(SYSTEMS)}.")
+    known = {"scheduler": SYSTEMS, "memory": MEMORIES, "preemption": PREEMPTIONS}.get(key)
+    if known is not None:
+        if text not in known:
+            raise ValueError(f"unknown.{closest(text, known)} Known: {', '.join(known)}.")
         return text
     if key == "model":
         if not text.strip():

@@ -74,20 +74,22 @@ class Session:
         choice = self.choice
         if choice.scene == self._scene:  # a widget new to the browser reports its first value too
             return
-        self.put(replace(choice, scheduler=choice.the_scene.scheduler))
+        scene = choice.the_scene
+        self.put(replace(choice, scheduler=scene.scheduler, memory=scene.memory))
         self.problems, self.prompt_note = [], None
         desk().reset()
         self.shown = self._recording_of(self.choice)
 
-    def scheduler_changed(self) -> None:
+    def way_changed(self) -> None:
         """A live run stays on the stage until the next begins."""
         if self.shown.run is None:
             self.shown = self._recording_of(self.choice)
 
-    def ask_to_run(self, scheduler: str | None = None) -> None:
-        """Start a live run in this run of the script (not here, so that a spinner can show)."""
-        if scheduler is not None:
-            self.put(replace(self.choice, scheduler=scheduler))
+    def ask_to_run(self, scheduler: str | None = None, memory: str | None = None) -> None:
+        """Start a live run in this run of the script (not here, so that a spinner can show), with
+        another scheduler and memory if they are given."""
+        if scheduler is not None and memory is not None:
+            self.put(replace(self.choice, scheduler=scheduler, memory=memory))
         self.wants_run = True
 
     def reset(self) -> None:
@@ -169,7 +171,8 @@ class Session:
         """The bundled recording of what is chosen, or the nearest there is."""
         there = names()
         scene = choice.the_scene
-        for name in (f"{scene.name}-{choice.scheduler}", f"{scene.name}-{scene.scheduler}"):
+        for way in ((choice.scheduler, choice.memory), scene.ways[0]):
+            name = scene.recording(*way)
             if name in there:
                 return from_bundle(name)
         return from_bundle("long-prompt-vllm")

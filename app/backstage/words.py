@@ -6,6 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from minillm.kv_cache.memories import memory_name
+
 if TYPE_CHECKING:
     from backstage.choice import Choice
     from minillm.trace.records import Header
@@ -23,12 +25,15 @@ def inert(text: str) -> str:
 def question(header: Header, choice: Choice) -> str:
     """What the page asks about what is on the stage, in Markdown."""
     asked = inert(header.question) if header.question else ""
-    if (header.scene, header.scheduler) == (choice.scene, choice.scheduler):
-        return asked
+    memory = memory_name(header.kv_cache, header.reserve)
+    shown, chosen = (header.scheduler, memory), (choice.scheduler, choice.memory)
     if header.scene == choice.scene:
-        return (
-            f"On the stage: **{inert(header.scheduler)}**. Run live to see **{choice.scheduler}**."
-        )
+        if shown == chosen:
+            return asked
+        differ = [pair for pair in zip(shown, chosen, strict=True) if pair[0] != pair[1]]
+        on_stage = " with ".join(f"**{inert(one)}**" for one, _ in differ)
+        to_see = " with ".join(f"**{other}**" for _, other in differ)
+        return f"On the stage: {on_stage}. Run live to see {to_see}."
     return asked or f"A recording of {inert(header.model or 'a model')}."
 
 

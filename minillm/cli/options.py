@@ -22,6 +22,9 @@ RequestRate = Annotated[
         show_default=False,
     ),
 ]
+Preemption = Annotated[
+    str, typer.Option(help="What happens to one that must give way: recompute or swap.")
+]
 Threads = Annotated[
     int | None, typer.Option(min=1, help="CPU threads; by default what suits this machine.")
 ]

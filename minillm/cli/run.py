@@ -24,6 +24,10 @@ def run(
     scheduler: Annotated[
         str | None, typer.Option(help="A system's name; by default the scene's own.")
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="A memory's name; by default the scene's own.")
+    ] = None,
+    preemption: options.Preemption = "recompute",
     model: options.Model = "pocket",
     block_size: options.BlockSize = None,
     num_blocks: options.NumBlocks = None,
@@ -39,7 +43,8 @@ def run(
     """Serve a scene's requests on a real model and print what came of it."""
     chosen = get_scene(scene)
     scheduler = make_scheduler(scheduler or chosen.scheduler).name
-    settings = chosen.settings_for(scheduler)
+    memory = memory or chosen.memory
+    settings = chosen.settings_for(scheduler, memory) | {"preemption": preemption}
     asked = {
         "block_size": block_size,
         "num_blocks": num_blocks,
@@ -47,7 +52,8 @@ def run(
         "max_num_seqs": max_num_seqs,
     }
     settings |= {name: value for name, value in asked.items() if value is not None}
-    output().print(f"[bold]{chosen.title}[/bold] · {scheduler} on {model}\n{chosen.question}\n")
+    way = f"{scheduler}, {memory} memory, on {model}"
+    output().print(f"[bold]{chosen.title}[/bold] · {way}\n{chosen.question}\n")
     driver, recorder = _prepare(
         chosen, scheduler, {**settings, "seed": seed}, model, record, device, threads
     )
@@ -57,7 +63,7 @@ def run(
         how = "complete" if driver.finished else "stopped"
         engine = driver.engine
         recorder.close(events=engine.pending_events, how=how, time=engine.clock.now)
-    _report(driver, recorder, chosen, scheduler)
+    _report(driver, recorder, chosen, (scheduler, memory))
 
 
 def _prepare(
@@ -88,7 +94,7 @@ def _serve(driver: WorkloadDriver) -> None:
             show(driver.step())
 
 
-def _report(driver: WorkloadDriver, recorder: Recorder, scene: Scene, scheduler: str) -> None:
+def _report(driver: WorkloadDriver, recorder: Recorder, scene: Scene, way: tuple[str, str]) -> None:
     console = output()
     console.print()
     console.print(figures(recorder.trace.metrics()))
@@ -101,5 +107,7 @@ def _report(driver: WorkloadDriver, recorder: Recorder, scene: Scene, scheduler:
     console.print()
     if recorder.path is not None:
         console.print(f"Recorded: minillm replay {recorder.path}", markup=False)
-    if scheduler != scene.try_next:
-        console.print(f"Then: minillm run {scene.name} --scheduler {scene.try_next}", style="dim")
+    if way != scene.ways[1]:
+        scheduler, memory = scene.ways[1]
+        other = f"--scheduler {scheduler} --memory {memory}"
+        console.print(f"Then: minillm run {scene.name} {other}", style="dim")

@@ -1,4 +1,4 @@
-"""The managers by name."""
+"""The manager that a configuration asks for, and what it can hold."""
 
 from __future__ import annotations
 
@@ -9,19 +9,6 @@ from minillm.kv_cache.contiguous import ContiguousKVCache
 from minillm.kv_cache.manager import KVCache
 from minillm.kv_cache.paged import PagedKVCache
 from minillm.kv_cache.token import TokenKVCache
-
-ABOUT_KV_CACHES: dict[str, str] = {
-    "paged": "Blocks of a few tokens, anywhere in memory, taken as a sequence grows (vLLM). At "
-    "most one block per sequence is partly empty. Blocks can be shared: a prompt's beginning that "
-    "another request had too, and the prompt of parallel samples, until one of them writes.",
-    "token": "One token at a time, anywhere in memory (LightLLM's TokenAttention): a table from "
-    "each request to its tokens. Nothing is held in vain; the table is long.",
-    "contiguous": "One run of memory per request, reserved when it is admitted, as before paging. "
-    "The reserve is for the longest answer allowed (max), for its true length rounded up to a "
-    "power of two (pow2), or exact (oracle). Runs come from a buddy allocator, and holes stay "
-    "between.",
-}
-"""What each manager does, in a paragraph."""
 
 
 def make_kv_cache(config: ResolvedConfig, log: list[Event]) -> KVCache:

@@ -9,7 +9,8 @@ from fakes import fake_engine
 
 from minillm import EngineConfig
 from minillm.config import KV_CACHES
-from minillm.kv_cache import ABOUT_KV_CACHES, make_kv_cache, most_tokens_per_sequence
+from minillm.kv_cache import make_kv_cache, most_tokens_per_sequence
+from minillm.kv_cache.memories import MEMORIES
 from minillm.kv_cache.contiguous import ContiguousKVCache
 from minillm.request import RequestRejected, SamplingParams
 
@@ -19,7 +20,7 @@ def resolve(**settings: Any) -> Any:
 
 
 def test_every_manager_is_explained_and_made_as_asked() -> None:
-    assert tuple(ABOUT_KV_CACHES) == KV_CACHES
+    assert {memory.settings["kv_cache"] for memory in MEMORIES.values()} == set(KV_CACHES)
     for name in KV_CACHES:
         config = resolve(kv_cache=name, num_blocks=7, preemption="swap", num_cpu_blocks=3)
         kv = make_kv_cache(config, [])
