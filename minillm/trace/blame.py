@@ -160,6 +160,7 @@ class _Books:
         self.open: dict[str, _Account] = {}
         self.idle = 0  # ns without a step so far
         self.group = _Group()
+        self._touched: set[str] = set()  # by what followed from the step before
 
     def feed(self, step: Step) -> None:
         state = self.state
@@ -167,12 +168,12 @@ class _Books:
         old_who = {wait.who for wait in state.waits}
         apply(state, step)
         self.idle += step.start - before[1]
-        touched = self._events(step.events, step.start, before)
+        touched = self._touched | self._events(step.events, step.start, before)
         if step.waits is not None:
             touched |= old_who ^ {wait.who for wait in state.waits}
         self._regroup(touched)
         self._book(step.duration)
-        self._events(step.after, state.time, before)
+        self._touched = self._events(step.after, state.time, before)
 
     def close(self, events: Iterable[Event], time: int) -> None:
         state = self.state
@@ -286,7 +287,7 @@ class _Books:
             else:
                 account.book("compute", {ITSELF: duration})
         for id in state.running:
-            if id not in in_batch:
+            if id not in in_batch and id not in state.born:
                 open_[id].book("stall", share(explicit.get(id) or explicit.get(ALL_RUNNING)))
         for id, _, kind in state.batch:
             if kind != "dead" and state.sequences[id].phase != "prefill":

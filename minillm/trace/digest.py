@@ -140,6 +140,7 @@ class Digest:
             output_len=1,
             first_token_at=time,
             token_times=[time],
+            preemptions=0,
             text="",
         )
         self._by_id[event.child] = record

@@ -66,9 +66,10 @@ def _apply(state: State, step: Step) -> None:
         raise TraceError(f"lasts {step.duration} ns; time never runs backwards")
     for id in state.left:
         del state.number[id]
-        if state.sequences.pop(id).blocks:
+        gone = state.sequences.pop(id)
+        if gone.blocks or gone.cpu_blocks:
             raise TraceError(f"sequence {id} left the engine with blocks that it never freed")
-    state.left, state.released = [], {}
+    state.left, state.released, state.born = [], {}, set()
     state.index, state.start = step.index, step.start
     _apply_events(state, step.events, step.start)
     if step.waits is not None:
@@ -238,12 +239,18 @@ def _forked(state: State, event: Forked, time: int) -> None:
     if list(event.blocks) != parent.blocks[: len(event.blocks)]:
         raise TraceError(f"sequence {event.child} shares blocks that {event.id} does not hold")
     child = msgspec.structs.replace(
-        parent, id=event.child, text="", blocks=list(event.blocks), first_token_at=time
+        parent,
+        id=event.child,
+        text="",
+        blocks=list(event.blocks),
+        first_token_at=time,
+        preemptions=0,
     )
     for block in event.blocks:
         state.owners[block].append(event.child)
     state.enter(child)
     state.running[event.child] = child
+    state.born.add(event.child)
 
 
 def _copied(state: State, event: Copied, time: int) -> None:

@@ -87,7 +87,9 @@ class _View:
         self.prefills = [self._prefill(id, n) for id, n, kind in after.batch if kind == "prefill"]
         in_batch = {row[0] for row in after.batch}
         self.stalled = [
-            id for id, s in after.running.items() if id not in in_batch and s.phase != "done"
+            id
+            for id, s in after.running.items()
+            if id not in in_batch and id not in after.born and s.phase != "done"
         ]
 
     def length(self, id: str) -> int:
@@ -108,7 +110,7 @@ def _event(view: _View) -> tuple[int, _Pieces]:
     for event in view.events:
         if isinstance(event, Rejected):
             return 3, [_badge(event.id), f" is refused: {event.message}"]
-    lost = [event for event in view.events if isinstance(event, Preempted)]
+    lost = [e for e in view.events if isinstance(e, Preempted) and e.id not in view.after.born]
     if lost:
         return 4, _preemption(view, lost)
     back = [event for event in view.events if isinstance(event, SwappedIn)]
@@ -123,7 +125,7 @@ def _event(view: _View) -> tuple[int, _Pieces]:
         return 2, [_badge(hit.id), f" finds {found} prompt tokens in the cache."]
     forks = [event for event in view.events if isinstance(event, Forked)]
     if forks:
-        return 2, _fork(forks)
+        return 2, _fork(view, forks)
     if view.dead:
         return (2 if len(view.dead) >= len(view.decodes) else 1), _dead_slots(view)
     gone = [event for event in view.events if isinstance(event, Finished)]
@@ -154,7 +156,7 @@ def _preemption(view: _View, lost: Sequence[Preempted]) -> _Pieces:
     again = f"{_plural(tokens, 'computed token')} must be computed again."
     if saved and not tokens:
         blocks = sum(len(event.copies) for event in saved.values())
-        again = f"{_swapped(view, blocks)} to CPU memory."
+        again = _swapped(view, blocks, "to")
         tokens = 1
     if len(lost) > 1:
         return [*_badges([event.id for event in lost]), f" are preempted; {again}"]
@@ -171,26 +173,33 @@ def _preemption(view: _View, lost: Sequence[Preempted]) -> _Pieces:
 def _coming_back(view: _View, back: Sequence[SwappedIn]) -> _Pieces:
     verb = " comes back" if len(back) == 1 else " come back"
     blocks = sum(len(event.copies) for event in back)
-    how = f": {_swapped(view, blocks)} from CPU memory." if blocks else "."
+    how = f": {_swapped(view, blocks, 'from')}" if blocks else "."
     return [*_badges([event.id for event in back]), verb, how]
 
 
-def _swapped(view: _View, blocks: int) -> str:
-    """How much moves between device and CPU memory, and how long the step waited for it."""
+def _swapped(view: _View, blocks: int, way: str) -> str:
+    """How much moves to or from CPU memory, and how long the step waited for it."""
+    if not blocks:
+        return "all of it is in CPU memory already."
     size = blocks * view.header.block_size * view.header.kv_bytes_per_token
     amount = f" ({_tenths(size, 1_000_000)} MB)" if size else ""
     wait = view.step.transfer
     time = f" in {_tenths(wait, 1_000_000)} ms" if wait else ""
-    return f"{_plural(blocks, 'block')}{amount} {'moves' if blocks == 1 else 'move'}{time}"
+    move = "moves" if blocks == 1 else "move"
+    return f"{_plural(blocks, 'block')}{amount} {move} {way} CPU memory{time}."
 
 
-def _fork(forks: Sequence[Forked]) -> _Pieces:
+def _fork(view: _View, forks: Sequence[Forked]) -> _Pieces:
     children = [event.child for event in forks]
     verb = " forks off " if len(children) == 1 else " fork off "
     parents = list(dict.fromkeys(event.id for event in forks))
-    shared = len({block for event in forks for block in event.blocks})
-    what = f" and {'shares' if len(children) == 1 else 'share'} {_plural(shared, 'block')}."
-    return [*_badges(children), verb, *_badges(parents), what if shared else "."]
+    outside = [event.id for event in view.step.after if isinstance(event, Preempted)]
+    shared = len({b for event in forks if event.child not in outside for b in event.blocks})
+    what = f" and {'shares' if len(children) == 1 else 'share'} {_plural(shared, 'block')}"
+    told = [*_badges(children), verb, *_badges(parents), what if shared else ""]
+    return (
+        [*told, "; there is no room yet for ", *_badges(outside), "."] if outside else [*told, "."]
+    )
 
 
 def _stall(view: _View) -> tuple[int, _Pieces]:

@@ -78,7 +78,7 @@ class _Lanes:
             in_batch.add(id)
             self.open[id].turn("held" if kind == "dead" else kind, state.start)
         for id in state.running:
-            if id not in in_batch:
+            if id not in in_batch and id not in state.born:
                 self.open[id].turn("stall", state.start)
 
     def _lane(self, arrival: int) -> int:

@@ -30,6 +30,7 @@ class State:
     * `batch`: rows of the step just applied, `(id, num_tokens, "decode" | "prefill" | "dead")`,
       decodes first; a dead row is a slot that a static batch holds for a finished generation.
     * `load`: `(running, waiting, used blocks)` while that batch ran.
+    * `born`: those that were forked off when it had run: this step's decision was not about them.
     """
 
     def __init__(self, num_blocks: int | None = None) -> None:
@@ -45,6 +46,7 @@ class State:
         self.waits: tuple[Wait, ...] = ()
         self.batch: list[tuple[str, int, str]] = []
         self.load: tuple[int, int, int] = (0, 0, 0)
+        self.born: set[str] = set()
         self.waiters: frozenset[str] = frozenset()  # those with an entry in `waits`
         self.number: dict[str, int] = {}  # order of arrival at the engine
         self.count = 0
@@ -91,7 +93,7 @@ class State:
         other = State.from_keyframe(self.keyframe(), self.num_blocks)
         other.start, other.batch, other.load = self.start, list(self.batch), self.load
         other.owners = {block: list(ids) for block, ids in self.owners.items()}
-        other.released = dict(self.released)
+        other.released, other.born = dict(self.released), set(self.born)
         return other
 
     # What the waits mean. Everything below speaks of the moment of the decision: after the
@@ -105,6 +107,8 @@ class State:
         expanded: dict[tuple[str, ...], tuple[str, ...]] = {}
         waits = {}
         for id, sequence in self.sequences.items():
+            if id in self.born:
+                continue
             wait = explicit.get(id)
             if sequence.phase == "waiting":
                 wait = wait or for_waiting
@@ -127,7 +131,11 @@ class State:
                 ids.update((id, None) for id, _, kind in self.batch if kind != "dead")
             elif holder == ALL_RUNNING:
                 ids.update((id, None) for id, _, kind in self.batch if kind != "dead")
-                ids.update((id, None) for id, s in self.running.items() if s.phase != "done")
+                ids.update(
+                    (id, None)
+                    for id, s in self.running.items()
+                    if s.phase != "done" and id not in self.born
+                )
             else:
                 ids[holder] = None
         return tuple(ids)

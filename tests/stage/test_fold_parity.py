@@ -10,6 +10,11 @@ from typing import Any
 
 import pytest
 import synthetic_traces
+from recorded_runs import (  # pyright: ignore[reportMissingImports]  # of tests/trace
+    MEMORIES,
+    SWAPS,
+    record,
+)
 
 from minillm.trace import Trace
 
@@ -22,7 +27,18 @@ def _as_told(trace: Trace, n: int) -> dict[str, Any]:
     state = trace.state_at(n)
     return {
         "sequences": [
-            [s.id, s.phase, s.computed, s.target, s.outputs, s.blocks, s.text]
+            [
+                s.id,
+                s.phase,
+                s.computed,
+                s.target,
+                s.outputs,
+                s.blocks,
+                s.text,
+                s.cpu_blocks,
+                s.preemptions,
+                s.first_token_at,
+            ]
             for s in state.sequences.values()
         ],
         "batch": [[id, kind, tokens] for id, tokens, kind in state.batch],
@@ -59,3 +75,25 @@ def test_made_up_traces(name: str, tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
     path.write_text("\n".join([header, *records, ""]), encoding="utf-8")
     _compare(path)
+
+
+@pytest.mark.parametrize("scheduler", ["vllm", "sarathi", "priority", "static"])
+def test_runs_with_forks_and_swaps_in_every_memory(scheduler: str, tmp_path: Path) -> None:
+    happened: set[str] = set()
+    for number, memory in enumerate(MEMORIES):
+        swap = SWAPS[1 + (number + len(scheduler)) % 3]
+        trace = record(
+            scheduler,
+            seed=number,
+            requests=14,
+            num_blocks=13,
+            fork=0.5,
+            abort=0.02,
+            **memory,
+            **swap,
+        ).trace
+        trace.save(tmp_path / "trace.jsonl")
+        _compare(tmp_path / "trace.jsonl")
+        happened |= {type(e).__name__ for step in trace.steps for e in (*step.events, *step.after)}
+    assert {"Forked", "Preempted"} <= happened
+    assert scheduler == "static" or {"SwappedOut", "SwappedIn"} <= happened

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from recorded_runs import record
+from recorded_runs import MEMORIES, SWAPS, record
 
 from minillm.events import Step
 from minillm.scheduling import SYSTEMS
@@ -78,6 +78,44 @@ def test_the_stage_says_the_same(scheduler: str, tmp_path: Path) -> None:
         told = _told(trace)
         assert all(told), "a step without a sentence"
         assert told == _told_by_the_stage(trace, tmp_path)
+
+
+@pytest.mark.parametrize("scheduler", sorted(SYSTEMS))
+def test_the_stage_says_the_same_of_forks_and_swaps(scheduler: str, tmp_path: Path) -> None:
+    turn = sorted(SYSTEMS).index(scheduler)
+    for number in range(3):
+        memory = MEMORIES[(turn + number) % len(MEMORIES)]
+        swap = SWAPS[1 + (turn + number) % 3]
+        trace = record(
+            scheduler,
+            seed=turn + number,
+            requests=20,
+            num_blocks=14,
+            fork=0.4,
+            fail_at=[9],
+            **memory,
+            **swap,
+        ).trace
+        told = _told(trace)
+        assert all(told), "a step without a sentence"
+        assert told == _told_by_the_stage(trace, tmp_path)
+
+
+def test_such_runs_tell_of_all_there_is() -> None:
+    told = " ".join(
+        sentence
+        for scheduler in ("vllm", "sarathi", "orca")
+        for num_blocks in (12, 36)
+        for memory in MEMORIES
+        for sentence in _told(
+            record(scheduler, num_blocks=num_blocks, fork=0.4, **memory, **SWAPS[2]).trace
+        )
+    )
+    for words in (
+        "to CPU memory", "comes back", "from CPU memory", "forks off", "no room yet for",
+        "a run of", "computed again", " MB) move", " ms.",
+    ):  # fmt: skip
+        assert words in told
 
 
 def test_a_sentence_is_plain_text() -> None:

@@ -38,14 +38,34 @@ def test_slices_cover_each_request_from_arrival_to_end(recorder: Recorder) -> No
     found = spans(trace)
     assert [span.id for span in found] == [r.id for r in served]
     for span, request in zip(found, served, strict=True):
-        assert span.slices[0][1] == request.arrival
+        begin = request.arrival if request.parent is None else request.first_token_at
+        if begin == request.finished_at:  # a fork that ended with its first token
+            assert span.slices == []
+            continue
+        assert span.slices[0][1] == begin
         assert span.slices[-1][2] == request.finished_at
         for (_, _, end), (_, start, _) in zip(span.slices, span.slices[1:], strict=False):
             assert start == end
         kinds = [kind for kind, _, _ in span.slices]
+        if request.parent is not None:  # one that found no room and then did at once shows none
+            assert kinds.count("preempted") in (request.preemptions, request.preemptions - 1)
+            continue
         assert kinds.count("preempted") == request.preemptions
         if request.admitted_at != request.arrival:
             assert span.slices[0] == ("queue", request.arrival, request.admitted_at)
+
+
+def test_every_fork_has_a_lane_of_its_own() -> None:
+    trace = record("sarathi", seed=2, requests=4, num_blocks=60, fork=1.0).trace
+    forks = [request for request in trace.requests if request.parent is not None]
+    assert len(forks) > 4
+    slices = json.loads(to_perfetto(trace))["traceEvents"]
+    for fork in forks:
+        assert fork.finished_at is not None
+        assert fork.first_token_at is not None
+        mine = [e for e in slices if e["ph"] == "X" and e["name"].endswith(f" {fork.id}")]
+        lasted = sum(round(event["dur"] * 1000) for event in mine)
+        assert lasted == fork.finished_at - fork.first_token_at
 
 
 def test_what_perfetto_is_told(tmp_path: Path) -> None:

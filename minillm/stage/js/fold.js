@@ -11,6 +11,7 @@ export function emptyState(header) {
     batch: [], // [{id, kind: "decode" | "prefill" | "dead", tokens}], decodes first
     stalled: [], // ids admitted, still generating, yet not in the batch
     pieces: {}, // text that became final in this step
+    born: new Set(), // forked off when the batch had run: the decision was not about them
     notes: [], // what happened, for the narration: [{kind, id, …}]
   };
 }
@@ -81,8 +82,9 @@ const CHANGES = {
   forked(state, [, id, child, blocks], time) {
     const parent = state.sequences.get(id);
     if (!parent) return;
-    const fork = { ...parent, id: child, text: "", blocks, first_token_at: time };
+    const fork = { ...parent, id: child, text: "", blocks, first_token_at: time, preemptions: 0 };
     state.sequences.set(child, fork);
+    state.born.add(child);
     state.notes.push({ kind: "forked", id, child, blocks });
   },
   copied(state, [, id, block, copy]) {
@@ -115,7 +117,8 @@ const CHANGES = {
     if (!sequence) return;
     const saved = sequence.cpu_blocks.length > 0;
     const lost = saved ? 0 : sequence.computed;
-    state.notes.push({ kind: "preempted", id, by: by ?? null, lost, saved });
+    const born = state.born.has(id); // found no room at once
+    state.notes.push({ kind: "preempted", id, by: by ?? null, lost, saved, born });
     sequence.phase = "waiting";
     if (!saved) sequence.computed = sequence.cached_tokens = 0;
     sequence.preemptions += 1;
@@ -152,6 +155,7 @@ export function applyStep(state, step) {
   state.time = end;
   state.transfer = step.s || 0;
   state.notes = [];
+  state.born = new Set();
   applyEvents(state, step.e, step.t);
   if (step.w) state.waits = step.w;
   runBatch(state, step, end);
@@ -232,6 +236,7 @@ export function waitsBySequence(state) {
   const spelled = new Map();
   const waits = new Map();
   for (const [id, sequence] of state.sequences) {
+    if (state.born.has(id)) continue;
     let entry;
     if (sequence.phase === "waiting") entry = entries.get(id) || entries.get("*waiting");
     else if (stalled.has(id)) entry = entries.get(id) || entries.get("*running");

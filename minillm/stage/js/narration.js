@@ -68,10 +68,10 @@ function eventSentence(state, header, waits) {
   const [refused] = notesOf(state, "rejected");
   if (refused) return { weight: 3, parts: say(badge(refused.id), ` is refused: ${refused.message}`) };
 
-  const lost = notesOf(state, "preempted");
+  const lost = notesOf(state, "preempted").filter((note) => !note.born);
   const saved = notesOf(state, "swapped_out").filter((out) => lost.some(({ id }) => id === out.id));
   const forgotten = lost.reduce((sum, note) => sum + note.lost, 0);
-  const move = `${swapped(state, header, saved)} to CPU memory.`;
+  const move = swapped(state, header, saved, "to");
   if (lost.length === 1) {
     const [{ id, by, lost: tokens }] = lost;
     const cause = by === null ? [" to free its blocks"]
@@ -90,7 +90,7 @@ function eventSentence(state, header, waits) {
   if (back.length) {
     const verb = back.length === 1 ? " comes back" : " come back";
     const how = back.some((note) => note.blocks)
-      ? `: ${swapped(state, header, back)} from CPU memory.` : ".";
+      ? `: ${swapped(state, header, back, "from")}` : ".";
     return { weight: 2, parts: say(badges(back.map((note) => note.id)), verb, how) };
   }
 
@@ -120,11 +120,14 @@ function eventSentence(state, header, waits) {
   const forks = notesOf(state, "forked");
   if (forks.length) {
     const one = forks.length === 1;
-    const shared = new Set(forks.flatMap((note) => note.blocks)).size;
-    const what = shared ? ` and ${one ? "shares" : "share"} ${plural(shared, "block")}.` : ".";
+    const outside = notesOf(state, "preempted").filter((note) => note.born).map((note) => note.id);
+    const kept = forks.filter((note) => !outside.includes(note.child));
+    const shared = new Set(kept.flatMap((note) => note.blocks)).size;
+    const what = shared ? ` and ${one ? "shares" : "share"} ${plural(shared, "block")}` : "";
+    const end = outside.length ? ["; there is no room yet for ", badges(outside), "."] : ".";
     const parents = [...new Set(forks.map((note) => note.id))];
     return { weight: 2, parts: say(badges(forks.map((note) => note.child)),
-      one ? " forks off " : " fork off ", badges(parents), what) };
+      one ? " forks off " : " fork off ", badges(parents), what, end) };
   }
 
   const dead = state.batch.filter((row) => row.kind === "dead");
@@ -161,13 +164,15 @@ function eventSentence(state, header, waits) {
   return null;
 }
 
-/** How much moves between device and CPU memory, and how long the step waited for it. */
-function swapped(state, header, notes) {
+/** How much moves to or from CPU memory, and how long the step waited for it. */
+function swapped(state, header, notes, way) {
   const blocks = notes.reduce((sum, note) => sum + note.blocks, 0);
+  if (!blocks) return "all of it is in CPU memory already.";
   const size = blocks * header.block_size * (header.kv_bytes_per_token || 0);
   const amount = size ? ` (${tenths(size, 1e6)} MB)` : "";
   const time = state.transfer ? ` in ${tenths(state.transfer, 1e6)} ms` : "";
-  return `${plural(blocks, "block")}${amount} ${blocks === 1 ? "moves" : "move"}${time}`;
+  const move = blocks === 1 ? "moves" : "move";
+  return `${plural(blocks, "block")}${amount} ${move} ${way} CPU memory${time}.`;
 }
 
 /** `n` in units, with one decimal. */
