@@ -104,11 +104,19 @@ def test_the_stage_says_the_same_of_forks_and_swaps(scheduler: str, tmp_path: Pa
 def test_such_runs_tell_of_all_there_is() -> None:
     told = " ".join(
         sentence
-        for scheduler in ("vllm", "sarathi", "orca")
-        for num_blocks in (12, 36)
+        for scheduler in ("vllm", "orca")
+        for num_blocks, seats in ((12, 5), (28, 8))
         for memory in MEMORIES
         for sentence in _told(
-            record(scheduler, num_blocks=num_blocks, fork=0.4, **memory, **SWAPS[2]).trace
+            record(
+                scheduler,
+                requests=20,
+                num_blocks=num_blocks,
+                max_num_seqs=seats,
+                fork=0.4,
+                **memory,
+                **SWAPS[2],
+            ).trace
         )
     )
     for words in (
