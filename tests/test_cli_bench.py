@@ -78,6 +78,7 @@ def test_serve_answers_texts(tmp_path: Path) -> None:
     [
         (("serve", "--model", "./nowhere"), "no model folder"),
         (("serve", "--scheduler", "vlm"), "Did you mean 'vllm'?"),
+        (("serve", *SMALL, "--record", "/proc/x.jsonl"), "cannot save to /proc/x.jsonl"),
         (("serve", *SMALL, "--request-rate", 0), "a request rate must be above 0"),
         (("serve", "--goodput", "tttf:3"), "Did you mean 'ttft'?"),
         (("capacity",), "an SLO needs limits"),

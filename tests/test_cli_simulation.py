@@ -75,7 +75,10 @@ def test_a_published_trace_is_served(tmp_path: Path) -> None:
         (("--dataset-name", "sharegtp"), "Did you mean 'sharegpt'"),
         (("--dataset-name", "mooncake"), "mooncake is read from a file: give dataset_path"),
         (("--dataset-name", "alpaca", "--dataset-path", "x"), "'alpaca' is no format of a file"),
-        (("--dataset-name", "custom", "--dataset-path", "x"), "custom is text, and simulated time"),
+        (
+            ("--dataset-name", "custom", "--dataset-path", "x"),
+            "custom is text, which only",
+        ),
         (("--dataset-name", "azure", "--dataset-path", "none.csv"), "cannot read none.csv"),
         (("--random-range-ratio", "1"), "random_range_ratio must be in [0, 1)"),
         (("--request-rate", "-1"), "a request rate must be above 0"),
@@ -86,6 +89,8 @@ def test_a_published_trace_is_served(tmp_path: Path) -> None:
         (("--percentile-metrics", "ttft,tpt"), "Did you mean 'tpot'"),
         (("--metric-percentiles", "99,30"), "metric_percentiles '30' is not measured"),
         (("--model", "llama-2-70b"), "does not fit"),
+        (("--kv-cache", "contigous"), "Did you mean 'contiguous'"),
+        (("--preemption", "swp"), "Did you mean 'swap'"),
         (("--save-result", "--result-dir", "/proc/nowhere"), "cannot write /proc/nowhere/"),
     ],
 )

@@ -9,13 +9,14 @@ from minillm.bench.datasets import WorkloadSettings
 from minillm.bench.result import Reporting, block, plain, result, save
 from minillm.bench.search import Capacity, Probe, Slo, capacity
 from minillm.bench.serving import serve
-from minillm.bench.settings import SystemSettings, parse_limits
+from minillm.bench.settings import EngineSettings, SystemSettings, parse_limits
 from minillm.bench.sweeping import Cell, Failure, Sweep
 from minillm.bench.table import write_parquet
 
 __all__ = [
     "Capacity",
     "Cell",
+    "EngineSettings",
     "Failure",
     "Probe",
     "Reporting",

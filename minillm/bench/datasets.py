@@ -154,8 +154,8 @@ class WorkloadSettings:
             )
         if name in TEXTS and count_tokens is None:
             raise ConfigError(
-                f"{name} is text, and simulated time serves lengths: serve it on a real model "
-                "(minillm bench serve), or draw lengths without dataset_path."
+                f"{name} is text, which only a real model with a tokenizer can read (minillm bench "
+                "serve); simulated time serves lengths."
             )
         try:
             if name in READERS:

@@ -26,8 +26,28 @@ class Help:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SystemSettings:
-    """What is simulated. None leaves the choice to the engine."""
+class EngineSettings:
+    """An engine's settings, real or simulated. None leaves the choice to the engine."""
+
+    kv_cache: Annotated[str, Help("paged, token or contiguous.")] = "paged"
+    reserve: Annotated[str | None, Help("For contiguous memory: max, pow2 or oracle.")] = None
+    block_size: Annotated[int | None, Help("Tokens per KV block.", min=1)] = None
+    num_blocks: Annotated[int | None, Help("KV blocks in the pool.", min=1)] = None
+    num_cpu_blocks: Annotated[int | None, Help("KV blocks to swap to.", min=1)] = None
+    enable_prefix_caching: Annotated[bool | None, Help("Reuse KV blocks by content.")] = None
+    preemption: Annotated[str, Help("Of one that must give way: recompute or swap.")] = "recompute"
+    max_num_batched_tokens: Annotated[int | None, Help("Token budget of a step.", min=1)] = None
+    max_num_seqs: Annotated[int | None, Help("Sequences in a batch at most.", min=1)] = None
+    max_model_len: Annotated[int | None, Help("Context, tokens.", min=1)] = None
+
+    def arguments(self) -> dict[str, Any]:
+        """All that is set, for `simulate` or `LLM`."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemSettings(EngineSettings):
+    """A simulated system: an engine, and what it runs on."""
 
     model: Annotated[
         str, Help("A published model, pocket, a folder with config.json, a hub id.")
@@ -37,15 +57,6 @@ class SystemSettings:
     max_concurrency: Annotated[
         int | None, Help("Send a request only when fewer are being served.", min=1)
     ] = None
-    block_size: Annotated[int | None, Help("Tokens per KV block.", min=1)] = None
-    num_blocks: Annotated[int | None, Help("KV blocks in the pool.", min=1)] = None
-    max_num_batched_tokens: Annotated[int | None, Help("Token budget of a step.", min=1)] = None
-    max_num_seqs: Annotated[int | None, Help("Sequences in a batch at most.", min=1)] = None
-    max_model_len: Annotated[int | None, Help("Context; may exceed the model's own.", min=1)] = None
-
-    def arguments(self) -> dict[str, Any]:
-        """For `simulate`: all that is set."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def run(
         self, requests: Iterable[RequestSpec], scheduler: str, *, seed: int = 0, record: Any = False

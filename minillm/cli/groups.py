@@ -47,7 +47,8 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 def _options(group: Any) -> dict[str, inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
     found = {}
-    for each in fields(group):
+    own_first = sorted(fields(group), key=lambda each: each.name not in group.__annotations__)
+    for each in own_first:
         (hint, about), default = get_args(hints[each.name]), each.default
         if default == ():
             hint, default = list[get_args(hint)[0]], []

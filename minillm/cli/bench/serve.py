@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from minillm.bench import Reporting, WorkloadSettings
+from minillm.bench import EngineSettings, Reporting, WorkloadSettings
 from minillm.bench import serve as serve_requests
 from minillm.bench.serving import sampled
 from minillm.cli import options
@@ -36,10 +36,7 @@ def serve(
     num_warmups: Annotated[
         int, typer.Option(min=0, help="Requests served before, and not counted.")
     ] = 0,
-    block_size: options.BlockSize = None,
-    num_blocks: options.NumBlocks = None,
-    max_num_batched_tokens: options.Budget = None,
-    max_num_seqs: options.MaxSeqs = None,
+    engine: EngineSettings,
     reporting: Reporting,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -53,15 +50,7 @@ def serve(
     tokenizer = loaded.tokenizer
     count = None if tokenizer is None else lambda text: len(tokenizer(text)["input_ids"])
     requests = sampled(workload.requests(request_rate, count), temperature, ignore_eos)
-    llm = LLM(
-        loaded,
-        scheduler=policy,
-        block_size=block_size,
-        num_blocks=num_blocks,
-        max_num_batched_tokens=max_num_batched_tokens,
-        max_num_seqs=max_num_seqs,
-        seed=workload.seed,
-    )
+    llm = LLM(loaded, scheduler=policy, seed=workload.seed, **engine.arguments())
     with following(llm.engine, len(requests) + num_warmups) as show:
         run = serve_requests(
             llm, requests, max_concurrency=max_concurrency, num_warmups=num_warmups, on_step=show
