@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from recorded_runs import record, runs
+from recorded_runs import MEMORIES, SWAPS, record, runs
 
 from minillm.events import (
     ALL_RUNNING,
@@ -18,9 +18,12 @@ from minillm.events import (
     Alloc,
     Done,
     Finished,
+    Forked,
     Free,
     Preempted,
     Step,
+    SwappedIn,
+    SwappedOut,
     Wait,
     WaitReason,
 )
@@ -62,9 +65,20 @@ def test_the_culprits_add_up_to_the_latency(recorder: Recorder) -> None:
 
 
 @settings(max_examples=30)
-@given(st.sampled_from(sorted(SYSTEMS)), st.integers(0, 999))
-def test_also_with_aborts(scheduler: str, seed: int) -> None:
-    _exact(record(scheduler, seed=seed, abort=0.2).trace)
+@given(
+    st.sampled_from(sorted(SYSTEMS)),
+    st.integers(0, 999),
+    st.sampled_from(MEMORIES),
+    st.sampled_from(SWAPS),
+    st.lists(st.integers(1, 30), max_size=3),
+)
+def test_also_with_aborts_and_failures(
+    scheduler: str, seed: int, memory: Any, swap: Any, fail_at: list[int]
+) -> None:
+    recorder = record(
+        scheduler, seed=seed, abort=0.1, fork=0.3, fail_at=fail_at, num_blocks=20, **memory, **swap
+    )
+    _exact(recorder.trace)
 
 
 @settings(max_examples=30)
@@ -141,6 +155,43 @@ def test_preemption_is_owed_to_whom_it_made_room_for() -> None:
     assert found["z"]["preempted"] == {"a": 4}
     assert found["z"]["recompute"] == {"a": 5}
     assert found["z"]["compute"] == {ITSELF: 10 + 2}
+
+
+def test_who_was_swapped_out_pays_for_the_wait_and_computes_nothing_again() -> None:
+    out = (SwappedOut("a", ((0, 0), (1, 1)), (0, 1)), Preempted("a", "b"))
+    arrive = (*out, Added("b", 10, 6, 9), Admitted("b"), Alloc("b", (0, 1)))
+    waits = (Wait("a", WaitReason.PREEMPTED, ("b",)),)
+    back = (Admitted("a"), Alloc("a", (2, 3)), SwappedIn("a", ((0, 2), (1, 3))))
+    found = _blame(
+        A_STARTS,
+        _step(1, 10, 4, events=arrive, prefills=(("b", 6),), waits=waits),
+        _step(2, 14, 5, events=back, waits=()),
+    )
+    assert found["a"] == {
+        "compute": {ITSELF: 10 + 5}, "preempted": {"b": 4}, "interference": {}, "idle": {},
+    }  # fmt: skip
+
+
+def test_a_fork_has_lived_the_life_of_its_parent() -> None:
+    start = _step(
+        0, 5, 10, events=A_STARTS.events, prefills=(("a", 6),),
+        after=(Forked("a", "a.1", (0, 1)), Forked("a", "a.2", ()), Preempted("a.2")),
+    )  # fmt: skip
+    wait = (Wait(ALL_WAITING, WaitReason.NO_KV_BLOCKS, (ALL_RUNNING,), 2, 1),)
+    again = (Admitted("a.2"), Alloc("a.2", (4, 5)))
+    found = _blame(
+        start,
+        _step(1, 15, 4, waits=wait),
+        _step(2, 19, 3),
+        _step(3, 22, 6, events=again, prefills=(("a.2", 7),), waits=()),
+    )
+    common = {"compute": {ITSELF: 10}, "idle": {IDLE: 5}}
+    assert found["a.1"]["compute"] == {ITSELF: 10 + 4 + 3 + 1}
+    assert found["a.1"]["interference"] == {"a.2": 5}
+    assert found["a.2"]["compute"] == common["compute"]
+    assert found["a.2"]["idle"] == common["idle"]
+    assert found["a.2"]["preempted"] == {"a": 2 + 2, "a.1": 2 + 1}
+    assert found["a.2"]["recompute"] == {ITSELF: 6}
 
 
 def test_a_dead_slot_is_held_by_those_who_still_write() -> None:

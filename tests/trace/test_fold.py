@@ -17,12 +17,16 @@ from minillm.events import (
     Admitted,
     Alloc,
     Cached,
+    Copied,
     Done,
     Evicted,
     Finished,
+    Forked,
     Free,
     Preempted,
     Step,
+    SwappedIn,
+    SwappedOut,
     Wait,
     WaitReason,
 )
@@ -41,6 +45,8 @@ def folded(*steps: Step, num_blocks: int = 8) -> State:
 
 
 ADMIT_A = (Added("a", 0, 6, 9), Admitted("a"), Alloc("a", (0, 1)))
+ADMIT_Z = (Added("z", 5, 1, 1), Admitted("z"), Alloc("z", (7,)))
+LEAVE_Z = (Finished("z", "length"), Free("z"))
 PREFILL_A = step(0, 0, events=ADMIT_A, prefills=(("a", 6),), after=(Cached((0,)),))
 
 
@@ -132,6 +138,75 @@ def test_groups_of_waits_are_spelled_out() -> None:
     assert state.holder_weights("b") == {}
 
 
+def test_a_fork_has_what_its_parent_has_and_begins_with_the_next_step() -> None:
+    fork = Forked("a", "a.1", (0, 1))
+    state = folded(step(0, 0, events=ADMIT_A, prefills=(("a", 6),), after=(fork,)))
+    a, child = state.sequences["a"], state.sequences["a.1"]
+    assert (child.phase, child.computed, child.outputs, child.target) == ("decode", 6, 1, 7)
+    assert child.first_token_at == a.first_token_at == 10
+    assert state.owners == {0: ["a", "a.1"], 1: ["a", "a.1"]}
+    assert state.born == {"a.1"}
+    assert state.batch == [("a", 6, "prefill")]
+    apply(state, step(1, 10, events=(Copied("a.1", 1, 5),)))
+    assert state.born == set()
+    assert state.batch == [("a", 1, "decode"), ("a.1", 1, "decode")]
+    assert (a.blocks, child.blocks) == ([0, 1], [0, 5])
+    assert state.owners == {0: ["a", "a.1"], 1: ["a"], 5: ["a.1"]}
+
+
+def test_a_fork_without_room_waits_but_not_yet_for_what_others_wait() -> None:
+    waits = (
+        Wait(ALL_RUNNING, WaitReason.PREFILL_IN_PROGRESS, (BATCH,)),
+        Wait(ALL_WAITING, WaitReason.NO_KV_BLOCKS, (ALL_RUNNING,)),
+    )
+    events = (Added("b", 10, 4, 9), Admitted("b"), Alloc("b", (2,)), Added("c", 10, 4, 9))
+    born = (Forked("b", "b.1", (2,)), Forked("b", "b.2", ()), Preempted("b.2"))
+    state = folded(
+        PREFILL_A,
+        step(1, 10, events=events, prefills=(("b", 4),), waits=waits, after=born),
+    )
+    assert list(state.running) == ["a", "b", "b.1"]
+    assert list(state.waiting) == ["c", "b.2"]
+    assert state.sequences["b.2"].preemptions == 1
+    found = state.waits_by_sequence()
+    assert set(found) == {"a", "c"}
+    assert found["c"].holders == ("b", "a")  # the newborn hold nothing of what was missing
+    apply(state, step(2, 20, waits=waits[1:]))
+    assert set(state.waits_by_sequence()) == {"c", "b.2"}
+
+
+def test_swapped_out_and_back_computes_nothing_again() -> None:
+    out = (SwappedOut("a", ((0, 4), (1, 2)), (4, 2)), Preempted("a"))
+    state = folded(
+        PREFILL_A, step(1, 10, events=(*out, *ADMIT_Z), prefills=(("z", 1),), after=LEAVE_Z)
+    )
+    a = state.sequences["a"]
+    assert (a.phase, a.blocks, a.cpu_blocks, a.computed) == ("waiting", [], [4, 2], 6)
+    back = (Admitted("a"), Alloc("a", (0, 6)), SwappedIn("a", ((2, 6),)))
+    apply(state, step(2, 20, events=back))
+    assert (a.phase, a.blocks, a.cpu_blocks, a.computed) == ("decode", [0, 6], [], 7)
+    assert state.batch == [("a", 1, "decode")]
+
+
+def test_half_a_prompt_swapped_out_goes_on_with_the_other_half() -> None:
+    out = (SwappedOut("a", ((0, 4),), (4,)), Preempted("a"))
+    back = (Admitted("a"), Alloc("a", (2, 6)), SwappedIn("a", ((4, 2),)))
+    state = folded(
+        step(0, 0, events=ADMIT_A, prefills=(("a", 4),)),
+        step(1, 10, events=(*out, *ADMIT_Z), prefills=(("z", 1),), after=LEAVE_Z),
+        step(2, 20, events=back, prefills=(("a", 2),)),
+    )
+    a = state.sequences["a"]
+    assert (a.phase, a.computed, a.outputs) == ("decode", 6, 1)
+
+
+def test_one_whose_copy_is_lost_begins_anew() -> None:
+    out = (SwappedOut("a", ((0, 4), (1, 2)), (4, 2)), Preempted("a"), Free("a"))
+    state = folded(PREFILL_A, step(1, 10, events=(*out, *ADMIT_Z), prefills=(("z", 1),)))
+    a = state.sequences["a"]
+    assert (a.phase, a.cpu_blocks, a.computed) == ("waiting", [], 0)
+
+
 def test_waits_hold_until_they_are_written_again() -> None:
     waiting = step(
         1, 10, events=(Added("b", 5, 1, 1),), waits=(Wait("b", WaitReason.MAX_NUM_SEQS),)
@@ -161,6 +236,16 @@ def test_waits_hold_until_they_are_written_again() -> None:
         (step(1, 10, events=(Done("a"), Preempted("a"))), "preempted in phase done"),
         (step(1, 10, events=(Finished("a", "stop"), Finished("a", "stop"))), "second time"),
         (step(1, 10, events=(Added("b", 0, 3, 1), Finished("b", "stop"))), "without an output"),
+        (step(1, 10, events=(Forked("x", "x.1", ()),)), "'x', which is not in the engine"),
+        (step(1, 10, events=(Forked("a", "a", ()),)), "forked off a second time"),
+        (step(1, 10, events=(Forked("a", "a.1", (1,)),)), "shares blocks that a does not hold"),
+        (step(1, 10, events=(Added("b", 0, 3, 1), Forked("b", "b.1", ()))), "in phase waiting"),
+        (step(1, 10, events=(Copied("a", 7, 5),)), "block 7, which it does not hold"),
+        (step(1, 10, events=(Copied("a", 0, 1),)), "to block 1, which is not free"),
+        (step(1, 10, events=(Copied("a", 0, 8),)), "of a pool of 8"),
+        (step(1, 10, events=(SwappedOut("a", (), ()),)), "has nothing to save"),
+        (step(1, 10, events=(Free("a"), SwappedOut("a", (), (1,)))), "has nothing to save"),
+        (step(1, 10, events=(SwappedIn("a", ()),)), "was not swapped out"),
         (step(1, 10, text={"x": "?"}), "'x', which is not in the engine"),
         (
             step(1, 10, events=(Added("b", 0, 3, 1), Admitted("b")), prefills=(("b", 4),)),
@@ -172,6 +257,13 @@ def test_a_contradiction_is_named(wrong: Step, message: str) -> None:
     state = folded(PREFILL_A)
     with pytest.raises(TraceError, match=message):
         apply(state, wrong)
+
+
+def test_cpu_blocks_never_freed_are_noticed() -> None:
+    left = (SwappedOut("a", ((0, 0),), (0,)), Finished("a", "abort"))
+    state = folded(step(0, 0, events=ADMIT_A, prefills=(("a", 6),), after=left))
+    with pytest.raises(TraceError, match="never freed"):
+        apply(state, step(1, 10))
 
 
 def test_blocks_never_freed_are_noticed() -> None:

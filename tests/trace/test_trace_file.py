@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_runs import record, runs
 
-from minillm.events import Added, Finished, Step, Unknown
+from minillm.events import (
+    Added,
+    Copied,
+    Finished,
+    Forked,
+    Preempted,
+    Step,
+    SwappedIn,
+    SwappedOut,
+    Unknown,
+)
 from minillm.trace import Closing, Header, Recorder, Trace, TraceError
 from minillm.trace.lines import decode, encode
 
@@ -25,7 +35,18 @@ HEADER = Header(
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trace, bytes]:
     """A short trace with every kind of line, and its bytes."""
     path = tmp_path_factory.mktemp("saved") / "run.jsonl"
-    trace = record("sarathi", seed=3, requests=3, num_blocks=14, path=path).trace
+    trace = record(
+        "sarathi",
+        seed=3,
+        requests=3,
+        num_blocks=14,
+        fork=1.0,
+        preemption="swap",
+        num_cpu_blocks=12,
+        path=path,
+    ).trace
+    happened = {type(event) for step in trace.steps for event in (*step.events, *step.after)}
+    assert {Forked, Copied, SwappedOut, SwappedIn, Preempted} <= happened
     return trace, path.read_bytes()
 
 
