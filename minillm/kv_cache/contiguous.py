@@ -54,6 +54,11 @@ class ContiguousKVCache(KVCache):
         return self.buddies.num_free
 
     @property
+    def num_used_blocks(self) -> int:
+        """What the runs were rounded up by is neither used nor free."""
+        return sum(len(table) for table in self._tables.values())
+
+    @property
     def largest_run(self) -> int:
         return self.buddies.largest_free
 

@@ -49,6 +49,11 @@ class KVCache:
         raise NotImplementedError
 
     @property
+    def num_used_blocks(self) -> int:
+        """Blocks in somebody's table."""
+        return self.num_blocks - self.num_free_blocks
+
+    @property
     def largest_run(self) -> int:
         """The most blocks that one sequence can be given now."""
         return self.num_free_blocks

@@ -39,6 +39,7 @@ def test_the_run_is_taken_at_once_and_never_grows() -> None:
     assert kv.allocate(r, 1)
     assert kv.block_table(r) == [0, 1, 2, 3, 4]
     assert kv.num_free_blocks == 8
+    assert kv.num_used_blocks == 5  # the other three of the run are nobody's
     compute(kv, r, 6)
     for token in range(11):
         assert kv.blocks_needed(r, r.num_tokens) == 0

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from minillm.events import Added, Admitted, Alloc, Finished, Free, Preempted, Rejected, Step
+from minillm.events import (
+    Added,
+    Admitted,
+    Alloc,
+    Finished,
+    Forked,
+    Free,
+    Preempted,
+    Rejected,
+    Step,
+)
 from minillm.trace import Header, Trace
 
 MS = 1_000_000  # ns
@@ -94,3 +104,47 @@ def test_nothing_measured_is_not_zero() -> None:
     found = Trace(HEADER).metrics()
     assert math.isnan(found["p99_tpot_ms"])
     assert found["request_throughput"] == 0
+
+
+def test_of_several_answers_each_counts_its_tokens_and_the_last_ends_the_request() -> None:
+    """Times in ms. a and its fork: first tokens at 10; a has 3 and ends at 30, a.1 waits a step,
+    has 3 too and ends at 55."""
+    start = (Added("a", 0, 6, 3), Admitted("a"), Alloc("a", (0, 1)))
+    again = (Admitted("a.1"), Alloc("a.1", (2, 3)))
+    trace = Trace(
+        HEADER,
+        [
+            _step(0, 0, 10, events=start, prefills=(("a", 6),),
+                  after=(Forked("a", "a.1", (0, 1)), Free("a.1"), Preempted("a.1"))),
+            _step(1, 10, 5),
+            _step(2, 15, 15, after=_leave("a")),
+            _step(3, 30, 20, events=again, prefills=(("a.1", 7),)),
+            _step(4, 50, 5, after=_leave("a.1")),
+        ],
+    )  # fmt: skip
+    found = trace.metrics({"ttft": 10, "e2el": 54})
+    expected = {
+        "completed": 1,
+        "total_input_tokens": 6,
+        "total_output_tokens": 6,
+        "num_preemptions": 1,
+        "mean_ttft_ms": 10,
+        "mean_tpot_ms": (30 - 10) / 2,
+        "mean_itl_ms": (5 + 15 + 40 + 5) / 4,
+        "mean_e2el_ms": 55,
+        "request_goodput": 0,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    first, fork = trace.requests
+    assert (first.preemptions, fork.preemptions, fork.parent) == (0, 1, "a")
+    assert fork.token_times == [each * MS for each in (10, 50, 55)]
+    assert len(trace.metrics()) == len(found)
+
+
+def test_a_request_is_complete_when_all_its_answers_are() -> None:
+    start = (Added("a", 0, 6, 3), Admitted("a"), Alloc("a", (0, 1)))
+    fork = (Forked("a", "a.1", (0, 1)), *_leave("a"))
+    half = [_step(0, 0, 10, events=start, prefills=(("a", 6),), after=fork), _step(1, 10, 5)]
+    assert Trace(HEADER, half).metrics()["completed"] == 0
+    whole = [*half, _step(2, 15, 5, after=_leave("a.1"))]
+    assert Trace(HEADER, whole).metrics()["completed"] == 1
