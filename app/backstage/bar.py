@@ -18,7 +18,7 @@ from minillm.workload.scenes import SCENES
 
 
 def draw(session: Session) -> None:
-    with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.selectbox(
             "Scene",
             list(SCENES),
@@ -26,7 +26,7 @@ def draw(session: Session) -> None:
             format_func=lambda name: SCENES[name].title,
             on_change=session.scene_changed,
             label_visibility="collapsed",
-            width=260,
+            width=245,
         )
         st.selectbox(
             "Scheduler",
@@ -34,7 +34,7 @@ def draw(session: Session) -> None:
             key=session.key("scheduler"),
             on_change=session.way_changed,
             label_visibility="collapsed",
-            width=120,
+            width=138,
         )
         st.selectbox(
             "Memory",
@@ -42,7 +42,7 @@ def draw(session: Session) -> None:
             key=session.key("memory"),
             on_change=session.way_changed,
             label_visibility="collapsed",
-            width=120,
+            width=168,
         )
         _run_buttons(session)
         st.space("stretch")
@@ -75,11 +75,10 @@ def _question(session: Session) -> None:
         st.markdown(question(session.shown.trace.header, session.choice), width="stretch")
         with st.popover("What to look for", type="tertiary"):
             st.markdown(scene.look_for)
-        with st.popover(f"About {name}", type="tertiary", key="about"):
+        with st.popover("How it works", type="tertiary", key="about"):
             st.markdown(f"**{name}** · {SYSTEMS[name].source}")
             st.markdown(SYSTEMS[name].about)
-        with st.popover(f"About {memory}", type="tertiary", key="about_memory"):
-            st.markdown(f"**{memory}** · {MEMORIES[memory].source}")
+            st.markdown(f"**{memory}** memory · {MEMORIES[memory].source}")
             st.markdown(MEMORIES[memory].about)
 
 
@@ -98,8 +97,9 @@ def _run_buttons(session: Session) -> None:
     if live and now != other:
         what = other[0] if other[0] != first[0] else other[1]
         st.button(
-            f"Try next: {what}, same seed",
+            f"Try {what}",
             key="try_next",
+            help="The same requests and the same seed, another way.",
             type="primary",
             on_click=session.ask_to_run,
             args=other,

@@ -7,6 +7,8 @@ from backstage.choice import PACES, Choice, from_query, in_scene, to_query
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minillm.config import PREEMPTIONS
+from minillm.kv_cache.memories import MEMORIES
 from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES
 
@@ -15,6 +17,8 @@ choices = st.builds(
     Choice,
     scene=st.sampled_from(list(SCENES)),
     scheduler=st.sampled_from(list(SYSTEMS)),
+    memory=st.sampled_from(list(MEMORIES)),
+    preemption=st.sampled_from(PREEMPTIONS),
     seed=st.integers(0, 1000),
     model=st.sampled_from(["pocket", "/a folder/ä", "Qwen/Qwen3-0.6B"]),
     block_size=counts,
@@ -45,6 +49,8 @@ def test_a_link_holds_only_what_differs_from_the_scene() -> None:
     [
         ({"scene": "memroy"}, "Did you mean 'memory'?"),
         ({"scheduler": "sarati"}, "Did you mean 'sarathi'?"),
+        ({"memory": "pagd"}, "Did you mean 'paged'?"),
+        ({"preemption": "magic"}, "Known: recompute, swap."),
         ({"block_sise": "4"}, "Did you mean 'block_size'?"),
         ({"num_blocks": "0"}, "whole number from 1"),
         ({"num_blocks": "-3"}, "whole number from 1"),
@@ -66,7 +72,7 @@ def test_what_cannot_be_followed_is_said_and_left_out(query: dict[str, str], sai
 def test_what_is_chosen_goes_before_what_the_scene_has() -> None:
     scene = SCENES["memory"]
     given = Choice(scene="memory", scheduler="sarathi").engine_settings()
-    assert given == {**scene.settings_for("sarathi"), "seed": 0}
+    assert given == {**scene.settings_for("sarathi"), "preemption": "recompute", "seed": 0}
     chosen = Choice(scene="memory", scheduler="vllm", num_blocks=9, enable_prefix_caching=True)
     settings = chosen.engine_settings()
     assert settings["num_blocks"] == 9
