@@ -23,6 +23,26 @@ def test_defaults() -> None:
     assert config.max_model_len == 1000
     assert config.enable_prefix_caching
     assert config.num_blocks == 128 * 63  # 1000 tokens need 63 blocks
+    assert (config.kv_cache, config.reserve) == ("paged", "")
+    assert (config.preemption, config.num_cpu_blocks) == ("recompute", 0)
+
+
+def test_defaults_of_the_other_memories() -> None:
+    token = resolve(kv_cache="token")
+    assert (token.block_size, token.enable_prefix_caching) == (1, False)
+    assert token.num_blocks == 128 * 1000
+    assert resolve(kv_cache="token", enable_prefix_caching=True).enable_prefix_caching
+    assert resolve(kv_cache="token", block_size=1).block_size == 1
+    runs = resolve(kv_cache="contiguous")
+    assert (runs.block_size, runs.reserve, runs.enable_prefix_caching) == (16, "max", False)
+    assert resolve(kv_cache="contiguous", reserve="pow2").reserve == "pow2"
+    assert resolve(kv_cache="contiguous", enable_prefix_caching=False).num_blocks == 128 * 63
+
+
+def test_cpu_memory_is_as_large_as_the_pool_unless_said_otherwise() -> None:
+    assert resolve(preemption="swap", num_blocks=70).num_cpu_blocks == 70
+    assert resolve(preemption="swap", fit=40).num_cpu_blocks == 40
+    assert resolve(preemption="swap", num_cpu_blocks=9).num_cpu_blocks == 9
 
 
 def test_a_whole_prompt_scheduler_gets_a_budget_for_whole_prompts() -> None:
@@ -49,6 +69,31 @@ def test_fewer_sequences_for_a_small_budget() -> None:
         ({"max_num_seqs": True}, "whole number"),
         ({"max_model_len": 2000}, "above the model's own limit of 1000"),
         ({"kv_cache": "page"}, "unknown kv_cache 'page'"),
+        ({"kv_cache": "pagd"}, "Did you mean 'paged'"),
+        ({"kv_cache": None}, "unknown kv_cache None. Known: paged, token, contiguous"),
+        ({"preemption": "swop"}, "unknown preemption 'swop'. Did you mean 'swap'"),
+        ({"preemption": False}, "unknown preemption False"),
+        (
+            {"kv_cache": "contiguous", "reserve": "min"},
+            "unknown reserve 'min'.*Known: max, pow2, oracle",
+        ),
+        (
+            {"kv_cache": "token", "block_size": 16},
+            "kv_cache='token' has blocks of one token; block_size 16 is for 'paged'",
+        ),
+        (
+            {"kv_cache": "contiguous", "enable_prefix_caching": True},
+            "'contiguous' cannot share blocks .* enable_prefix_caching=True is impossible",
+        ),
+        ({"reserve": "max"}, "reserve='max' is for kv_cache='contiguous'; 'paged' takes memory"),
+        ({"kv_cache": "token", "reserve": "pow2"}, "is for kv_cache='contiguous'; 'token' takes"),
+        ({"num_cpu_blocks": 10}, "num_cpu_blocks is memory to swap to: it needs preemption='swap'"),
+        (
+            {"num_cpu_blocks": 10, "preemption": "recompute"},
+            "num_cpu_blocks is memory to swap to",
+        ),
+        ({"num_cpu_blocks": 0, "preemption": "swap"}, "num_cpu_blocks must be at least 1, got 0"),
+        ({"num_cpu_blocks": 1.5, "preemption": "swap"}, "num_cpu_blocks must be a whole number"),
         ({"num_block": 3}, "unknown engine argument 'num_block'. Did you mean 'num_blocks'"),
     ],
 )
