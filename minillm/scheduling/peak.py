@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from minillm.kv_cache import KVCache, PrefixHit
 from minillm.request import FinishReason, Request
 from minillm.scheduling.admission import Admission
 from minillm.scheduling.books import Books, Estimate
+from minillm.scheduling.prediction import Predictor
 
 if TYPE_CHECKING:
     from minillm.scheduling.plan import Budget
@@ -93,6 +95,24 @@ class Aggressive(_Predicted):
 
     def capacity(self, num_slots: int) -> int:
         return int(self.share * num_slots)
+
+
+class PredictedPeak(_Predicted):
+    """The peak that follows from predicted lengths must stay under 1 − `reserve` of memory. With an
+    oracle and no reserve nobody is evicted: the most that any such rule can do."""
+
+    def __init__(self, predictor: Predictor, *, reserve: float = 0.0) -> None:
+        self.predictor = predictor
+        self.reserve = reserve
+
+    def need(self, everyone: Sequence[Request], block_size: int) -> int:
+        return predicted_peak((request.num_tokens, self._left(request)) for request in everyone)
+
+    def capacity(self, num_slots: int) -> int:
+        return int((1 - self.reserve) * num_slots)
+
+    def _left(self, request: Request) -> int:
+        return max(0, ceil(self.predictor.predict(request)) - request.num_output_tokens)
 
 
 class PastFuture(_Predicted, Books):
