@@ -133,8 +133,9 @@ class LLM:
             while request_id not in finished:
                 self.engine.step()
                 output = self.engine.output(request_id)
-                if output is not None and len(output.outputs[0].token_ids) > seen:
-                    seen = len(output.outputs[0].token_ids)
+                written = sum(len(each.token_ids) for each in output.outputs) if output else 0
+                if output is not None and written > seen:
+                    seen = written
                     yield output
             yield finished[request_id]
 
@@ -193,7 +194,11 @@ class LLM:
                 if on_progress is not None and len(outputs) > told:
                     told = len(outputs)
                     on_progress(told, len(ids))
-        failed = [i for i in ids if outputs[i].outputs[0].finish_reason == FinishReason.ERROR]
+        failed = [
+            i
+            for i in ids
+            if any(each.finish_reason == FinishReason.ERROR for each in outputs[i].outputs)
+        ]
         if failed:
             raise RuntimeError(
                 f"{len(failed)} of {len(ids)} requests failed in the model: {', '.join(failed)}. "

@@ -144,6 +144,39 @@ def test_logprobs_come_with_every_token(llm: LLM) -> None:
         assert all(entry.logprob <= alternatives[token].logprob for entry in alternatives.values())
 
 
+def test_several_answers_stream_side_by_side(llm: LLM) -> None:
+    several = SamplingParams(n=3, temperature=1.0, seed=4, max_tokens=6, ignore_eos=True)
+    parts = list(llm.stream("The fox", several))
+    written = [[len(c.token_ids) for c in part.outputs] for part in parts]
+    assert written[:2] == [[1, 1, 1], [2, 2, 2]]
+    assert written[-1] == [6, 6, 6]
+    (whole,) = llm.generate("The fox", several)
+    assert [c.token_ids for c in parts[-1].outputs] == [c.token_ids for c in whole.outputs]
+    narrow = LLM(llm.loaded, num_blocks=40, max_num_seqs=1)
+    written = [
+        [len(c.token_ids) for c in part.outputs] for part in narrow.stream("The fox", several)
+    ]
+    totals = [sum(each) for each in written]
+    assert totals == sorted(set(totals))  # something new each time
+    assert len({tuple(each) for each in written}) > 10
+
+
+def test_a_failure_of_one_answer_is_told(llm: LLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = LLM(llm.loaded, num_blocks=40, max_num_seqs=1)
+    execute, steps = narrow.engine.executor.execute, []
+
+    def fail_late(rows, moves):  # type: ignore[no-untyped-def]
+        steps.append(len(rows))
+        if len(steps) == 8:  # the first answer is complete, the second is being written
+            raise RuntimeError("planned")
+        return execute(rows, moves)
+
+    monkeypatch.setattr(narrow.engine.executor, "execute", fail_late)
+    sampling = SamplingParams(n=2, temperature=0, max_tokens=5, ignore_eos=True)
+    with pytest.raises(RuntimeError, match="1 of 1 requests failed in the model"):
+        narrow.generate("The fox", sampling)
+
+
 def test_chinese_comes_back_whole(llm: LLM) -> None:
     tokenizer = llm.loaded.tokenizer
     assert tokenizer is not None
