@@ -238,8 +238,8 @@ export function createStage(root, options = {}) {
     parts.slots.draw(drawn.slots, { room: room.slots, selection });
     const size = view.owner.length;
     setText(frame.blocks.figure, [`${count(view.held)} of ${count(size)} held`,
-      header.prefix_caching ? `${count(view.reusable)} cached` : "", `${count(view.free)} free`]
-      .filter(Boolean).join(" · "));
+      header.prefix_caching ? `${count(view.reusable)} cached` : "", `${count(view.free)} free`,
+      view.swapped ? `${count(view.swapped)} in CPU memory` : ""].filter(Boolean).join(" · "));
     parts.words.draw(state, { rows: room.text, characters: room.characters * room.lines, selection });
     const selected = selection === null ? null : state.sequences.get(selection);
     setShown(frame.table.body, Boolean(selected));

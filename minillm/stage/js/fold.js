@@ -252,7 +252,8 @@ export function waitsBySequence(state) {
   return waits;
 }
 
-/** Per block: first and second owner (sequence id or null), number of owners, slots filled. */
+/** Per block: first and second owner (sequence id or null), number of owners, slots filled; and
+ * how many blocks are held, free, findable without owner, and swapped to CPU memory. */
 export function blockView(state, blockSize) {
   const size = state.cached.length;
   const owner = new Array(size).fill(null);
@@ -275,8 +276,12 @@ export function blockView(state, blockSize) {
       if (used > filled[block]) filled[block] = used;
     }
   }
+  const saved = new Set();
+  for (const sequence of state.sequences.values()) {
+    for (const block of sequence.cpu_blocks) saved.add(block);
+  }
   let cached = 0;
   for (let b = 0; b < size; b++) if (owners[b] === 0 && state.cached[b]) cached += 1;
   return { owner, second, owners, filled, cached: state.cached, held, reusable: cached,
-    free: size - held - cached };
+    free: size - held - cached, swapped: saved.size };
 }

@@ -28,6 +28,7 @@ export function waitingRows(state, waits, header) {
     const culprit = wait && culpritOf(state, wait);
     rows.push({
       id: sequence.id, tokens: sequence.target, again: sequence.preemptions > 0,
+      saved: sequence.cpu_blocks.length ? sequence.computed : 0,
       reason: wait?.reason ?? null, label: wait ? REASONS[wait.reason] ?? wait.reason : "",
       detail: wait?.reason === "max_num_seqs" ? `all ${count(header.max_num_seqs)} taken`
         : BLOCKS.includes(wait?.reason) || !culprit ? numbers : "",
@@ -85,7 +86,8 @@ export function createWaiting(region, look) {
       const { badge, size, fill, label, held, culprit, time } = node.parts;
       setBadge(badge, row.id, look);
       paintHue(fill, row.id, look);
-      setText(size, row.again ? `${plural(row.tokens, "token")} again` : plural(row.tokens, "token"));
+      const all = plural(row.tokens, "token");
+      setText(size, row.saved ? `${plural(row.saved, "token")} saved` : row.again ? `${all} again` : all);
       const width = `${Math.max(2, (100 * row.tokens) / longest).toFixed(1)}%`;
       if (fill.style.width !== width) fill.style.width = width;
       setText(label, row.label);
