@@ -25,21 +25,18 @@ from minillm.config import ResolvedConfig
 from minillm.door import check_fits, check_vocabulary
 from minillm.events import (
     Added,
-    Alloc,
     Done,
     Event,
     Finished,
     Forked,
-    Free,
     Preempted,
     Rejected,
     Step,
-    SwappedIn,
-    SwappedOut,
     Wait,
 )
 from minillm.execution.batch import Executor, Result, Row, Sampled
 from minillm.hooks import Hooks
+from minillm.ids import RequestIds, fork_id, parent_id
 from minillm.kv_cache import make_kv_cache
 from minillm.moves import BlockMoves
 from minillm.output import OutputStream, request_output
@@ -106,14 +103,12 @@ class Engine:
         self.kv_cache = make_kv_cache(config, self._log)
         self._streams: dict[str, OutputStream] = {}  # of the sequences in the engine
         self._answers: dict[str, list[OutputStream]] = {}  # of unfinished requests, all n of each
-        self._used_ids: set[str] = set()  # an id means one request for the whole trace
-        self._count = 0
+        self._ids = RequestIds()
         self._next_step = 0
         self._last_waits: tuple[Wait, ...] = ()
         self._num_done = 0  # running whose generation has ended: dead slots of a static batch
         self._tokens_wanted = False
         self._in_step = False
-        self._to_tell: list[tuple[str, tuple[Any, ...]]] = []  # hooks to call when it is over
 
     # ---- requests ----------------------------------------------------------------------------
 
@@ -142,9 +137,7 @@ class Engine:
         if arrival > now:
             raise ValueError(f"arrival_time {arrival} ns is after the engine's now, {now} ns.")
         sampling = sampling or SamplingParams()
-        request_id = self._name(request_id, sampling.n)
-        number = self._count
-        self._count += 1
+        request_id, number = self._ids.take(request_id, sampling.n)
         length = len(prompt_token_ids) if prompt_token_ids is not None else num_prompt_tokens or 0
         try:
             check_vocabulary(prompt_token_ids or (), self.vocab_size)
@@ -178,7 +171,7 @@ class Engine:
     def _prepare_forks(self, request: Request) -> Iterable[OutputStream]:
         """The other answers that were asked for; they begin with the first token."""
         for fork in range(1, request.sampling.n):
-            name = f"{request.request_id}.{fork}"
+            name = fork_id(request.request_id, fork)
             child = replace(request, request_id=name, fork=fork, output_token_ids=[], forks=[])
             request.forks.append(child)
             yield OutputStream.open(child, self.tokenizer, self.eos_token_ids)
@@ -186,31 +179,8 @@ class Engine:
     def refuse(self, message: str, arrival: int, request_id: str | None = None) -> None:
         """Record that a request which arrived at `arrival` (ns) was turned away, and why."""
         if request_id is None:
-            request_id = self._name(None, 1)
-            self._count += 1
+            request_id, _ = self._ids.take()
         self._log.append(Rejected(request_id, arrival, message))
-
-    def _name(self, wanted: str | None, n: int) -> str:
-        """The id of a new request: the caller's, or the next number that nobody has used. Its
-        n − 1 forks have it followed by .1, .2 and so on."""
-        if wanted is None:
-            while str(self._count) in self._used_ids:
-                self._count += 1
-            wanted = str(self._count)
-        if not isinstance(wanted, str) or wanted.startswith("*") or wanted in self._used_ids:
-            raise ValueError(
-                f"request id {wanted!r}: an id is a string that was not used before and does not "
-                "begin with '*'."
-            )
-        forks = {f"{wanted}.{fork}" for fork in range(1, n)}
-        taken = forks & self._used_ids
-        if taken:
-            raise ValueError(
-                f"request id {wanted!r} with n={n}: {min(taken)!r}, the id of a fork, was used "
-                "before. Choose another id."
-            )
-        self._used_ids |= {wanted, *forks}
-        return wanted
 
     def check_fits(self, length: int, sampling: SamplingParams) -> int:
         """The max_tokens in force for a prompt of `length` tokens; raises RequestRejected with
@@ -248,16 +218,17 @@ class Engine:
         if not self.has_unfinished:
             return None
         self._in_step = True
+        self.hooks.hold()
         try:
             step = self._step()
         finally:
             self._in_step = False
+            held = self.hooks.let_go()
         if step is not None:
-            self._tell_moves(step)
+            self.hooks.emit_moves(step)
             self.hooks.emit("step", step)
             self.scheduler.observe(step)
-        told, self._to_tell = self._to_tell, []
-        for event, arguments in told:
+        for event, arguments in held:
             self.hooks.emit(event, *arguments)
         return step
 
@@ -370,7 +341,7 @@ class Engine:
         elif count >= request.max_tokens:
             outcome.ended.append((request, FinishReason.LENGTH))
         if self._tokens_wanted:
-            self._tell("token", request, sampled)
+            self.hooks.tell("token", request, sampled)
 
     def _fork(self, parent: Request, result: Result, outcome: Outcome) -> None:
         """The prompt of `parent` is computed: its other answers begin, each with its own token."""
@@ -393,7 +364,7 @@ class Engine:
                 child.in_decode, child.num_preemptions = False, 1
                 self.waiting.add(child)
             self.scheduler.forked(child)
-            self._tell("forked", parent, child)
+            self.hooks.tell("forked", parent, child)
 
     def _release(self, ended: Sequence[tuple[Request, FinishReason]]) -> None:
         """Let those leave that the scheduler lets go; the others keep slot and blocks, done."""
@@ -426,14 +397,14 @@ class Engine:
         self.kv_cache.free(request)
         del self._streams[request.request_id]
         self.scheduler.finished(request)
-        name = request.request_id if not request.fork else request.request_id.rpartition(".")[0]
+        name = parent_id(request.request_id, request.fork)
         for unborn in request.forks:  # they end with the sequence that they would have come from
             unborn.status, unborn.finish_reason = Status.FINISHED, reason
         answers = self._answers[name]
         if all(stream.request.status is Status.FINISHED for stream in answers):
             del self._answers[name]
             if self.hooks.wanted("finished"):
-                self._tell("finished", request_output(answers, self.clock.now))
+                self.hooks.tell("finished", request_output(answers, self.clock.now))
 
     # ---- the record --------------------------------------------------------------------------
 
@@ -449,27 +420,6 @@ class Engine:
         events = tuple(self._log)
         self._log.clear()
         return events
-
-    def _tell(self, event: str, *arguments: Any) -> None:
-        """Call the hooks now, or when the step in progress is over: a hook may use the engine."""
-        if not self._in_step:
-            self.hooks.emit(event, *arguments)
-        elif self.hooks.wanted(event):
-            self._to_tell.append((event, arguments))
-
-    def _tell_moves(self, step: Step) -> None:
-        if not step.events and not step.after:
-            return
-        for name, kind in (
-            ("blocks_allocated", Alloc),
-            ("blocks_freed", Free),
-            ("preempted", Preempted),
-            ("swapped", SwappedOut | SwappedIn),
-        ):
-            if self.hooks.wanted(name):
-                for event in (*step.events, *step.after):
-                    if isinstance(event, kind):
-                        self.hooks.emit(name, event)
 
     def _refuse_in_step(self, call: str) -> None:
         if self._in_step:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from types import UnionType
 from typing import Any
+
+from minillm.events import Alloc, Event, Free, Preempted, Step, SwappedIn, SwappedOut
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,13 @@ EVENTS = (
     "step",  # (Step), after it is complete
 )
 
+_MOVES: dict[str, type[Event] | UnionType] = {
+    "blocks_allocated": Alloc,
+    "blocks_freed": Free,
+    "preempted": Preempted,
+    "swapped": SwappedOut | SwappedIn,
+}
+
 
 class Hooks:
     """`hooks.on(event, fn)` calls fn at every such event, in the engine's thread: `scheduled` and
@@ -34,6 +44,7 @@ class Hooks:
     def __init__(self) -> None:
         self._functions: dict[str, list[Callable[..., Any]]] = {name: [] for name in EVENTS}
         self._sources: dict[str, Callable[[Callable[..., None] | None], None]] = {}
+        self._held: list[tuple[str, tuple[Any, ...]]] | None = None
 
     def on(self, event: str, function: Callable[..., Any]) -> Callable[[], None]:
         """Call `function` at every `event`; returns a function that takes it off again."""
@@ -63,6 +74,31 @@ class Hooks:
     def wanted(self, event: str) -> bool:
         """True when somebody listens, so that building the argument is worth it."""
         return bool(self._functions[event])
+
+    def hold(self) -> None:
+        """From now on keep what is told: a step is in progress, and a hook may use the engine."""
+        self._held = []
+
+    def let_go(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """What was told since `hold`, to be emitted now: (event, arguments)."""
+        held, self._held = self._held, None
+        return held or []
+
+    def tell(self, event: str, *args: Any) -> None:
+        """As `emit`, but only after the step in progress, if there is one."""
+        if self._held is None:
+            self.emit(event, *args)
+        elif self._functions[event]:
+            self._held.append((event, args))
+
+    def emit_moves(self, step: Step) -> None:
+        """Tell what `step` did to blocks and sequences, each in an event of its own."""
+        if step.events or step.after:
+            for name, kind in _MOVES.items():
+                if self._functions[name]:
+                    for event in (*step.events, *step.after):
+                        if isinstance(event, kind):
+                            self.emit(name, event)
 
     def emit(self, event: str, *args: Any) -> None:
         functions = self._functions[event]

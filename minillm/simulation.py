@@ -24,6 +24,7 @@ from minillm.engine_header import engine_header
 from minillm.events import Admitted, Event, Rejected, Step
 from minillm.execution.batch import Row
 from minillm.execution.simulated import CostModel, SimulatedExecutor
+from minillm.ids import fork_id
 from minillm.request import Request, RequestOutput
 from minillm.scheduling import Schedule, Scheduler, make_scheduler
 from minillm.trace.digest import RequestRecord, Series
@@ -158,7 +159,7 @@ class RunSummary:
     def _finished(self, output: RequestOutput) -> None:
         times = output.metrics
         for index, completion in enumerate(output.outputs):
-            name = f"{output.request_id}.{index}" if index else output.request_id
+            name = fork_id(output.request_id, index)
             if name not in self._open:
                 continue  # a fork that was never born
             request, record = self._open.pop(name)
