@@ -244,8 +244,12 @@ class Plan:
         needs: int | None = None,
         free: int | None = None,
     ) -> None:
-        """Write down why `who` (an id, ALL_WAITING or ALL_RUNNING) is not in this step."""
-        self.schedule.waits.append(Wait(who, reason, holders, needs, free))
+        """Write down why `who` (an id, ALL_WAITING or ALL_RUNNING) is not in this step. The first
+        reason for a group counts."""
+        waits = self.schedule.waits
+        if who in (ALL_WAITING, ALL_RUNNING) and any(wait.who == who for wait in waits):
+            return
+        waits.append(Wait(who, reason, holders, needs, free))
 
     def _blocked(
         self, request: Request, reason: WaitReason, holder: str, needs: int, free: int

@@ -7,11 +7,12 @@ from random import Random
 from typing import Any
 
 from minillm.arrivals import arrival_order
+from minillm.config import ConfigError
 from minillm.events import Step
 from minillm.execution.batch import Row
 from minillm.kv_cache import KVCache, PrefixHit
 from minillm.request import Request, Status
-from minillm.scheduling.admission import Admission, OnDemand
+from minillm.scheduling.admission import Admission, OnDemand, ReserveMax
 from minillm.scheduling.batching import Batching, ChunkedPrefill
 from minillm.scheduling.books import Books, Estimate
 from minillm.scheduling.estimate import LearnedEstimate
@@ -52,6 +53,11 @@ class Scheduler:
         self.order = order or Arrival()
         self.admission = admission or OnDemand()
         self.preemption = preemption or YoungestFirst()
+        if self.batching.runs_to_completion and not isinstance(self.admission, ReserveMax):
+            raise ConfigError(
+                "a batch that runs to completion keeps all its memory until its last request ends, "
+                "so it cannot take more on demand: give it admission=ReserveMax()."
+            )
         parts = (self.batching, self.order, self.admission, self.preemption)
         self._books = [part for part in parts if isinstance(part, Books)]
         self._learned: LearnedEstimate | None = None

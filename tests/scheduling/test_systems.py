@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from fakes import CheckingExecutor, fake_engine
 
 from minillm import ConfigError
 from minillm.engine import Engine
 from minillm.events import Preempted, Step, WaitReason
-from minillm.request import SamplingParams
-from minillm.scheduling import SYSTEMS, Scheduler, make_scheduler
+from minillm.request import Request, SamplingParams
+from minillm.scheduling import SYSTEMS, Plan, Scheduler, make_scheduler
+from minillm.scheduling.batching import RunToCompletion
 from minillm.trace.fold import State, apply
 
 
@@ -371,3 +374,25 @@ def test_a_policy_of_ones_own_in_three_lines() -> None:
     add(watch.engine, "short", 4, 2)
     assert watch.step() == {"short": 4, "long": 6}
     assert watch.engine.scheduler.name == "ShortestPromptFirst"
+
+
+def test_a_static_batch_must_reserve_its_memory() -> None:
+    with pytest.raises(ConfigError, match="give it admission=ReserveMax"):
+        Scheduler(batching=RunToCompletion())
+
+
+def test_a_policy_that_asks_for_everyone_leaves_one_reason_for_the_group() -> None:
+    class AskEveryone(Scheduler):
+        def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+            plan.decode_all()
+            for request in waiting:
+                plan.admit(request)
+
+    engine = fake_engine(AskEveryone(), num_blocks=4, block_size=4, max_num_batched_tokens=64)
+    for _ in range(4):
+        engine.add_request([1] * 9, SamplingParams(max_tokens=2))
+    step = engine.step()
+    assert step is not None
+    assert step.waits is not None
+    who = [wait.who for wait in step.waits]
+    assert len(who) == len(set(who))
