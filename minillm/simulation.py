@@ -60,11 +60,13 @@ class RunSummary:
         self._last_token: dict[Request, int] = {}  # when it came; not kept up while steady
         self._queried = self._found = 0  # tokens looked up in the prefix cache, and found there
         self._most_running = self._most_used = self._end = 0
-        engine.hooks.on("request_added", self._added)
-        engine.hooks.on("forked", self._forked)
-        engine.hooks.on("scheduled", self._scheduled)
-        engine.hooks.on("step", self._step)
-        engine.hooks.on("finished", self._finished)
+        self._stop_listening = [
+            engine.hooks.on("request_added", self._added),
+            engine.hooks.on("forked", self._forked),
+            engine.hooks.on("scheduled", self._scheduled),
+            engine.hooks.on("step", self._step),
+            engine.hooks.on("finished", self._finished),
+        ]
 
     @property
     def series(self) -> Series:
@@ -174,7 +176,9 @@ class RunSummary:
             record.finish_reason = completion.finish_reason
 
     def close(self, events: Iterable[Event]) -> None:
-        """Take what happened after the last step."""
+        """Take what happened after the last step, and stop listening to the engine."""
+        for off in self._stop_listening:
+            off()
         for event in events:
             if isinstance(event, Rejected):
                 self._refused(event)

@@ -71,7 +71,7 @@ def test_scenes_are_listed_with_their_question() -> None:
 def test_a_run_prints_figures_and_leaves_a_trace(recording: tuple[Path, Result]) -> None:
     path, result = recording
     assert result.exit_code == 0, result.output
-    assert "Static against continuous · orca on pocket" in result.stdout
+    assert "Static against continuous · orca, paged memory, on pocket" in result.stdout
     assert "12 requests completed, 0 refused or failed" in result.stdout
     assert f"minillm replay {path}" in result.stdout.replace("\n", "")
     trace = Trace.load(path)
