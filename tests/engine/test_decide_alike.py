@@ -138,32 +138,38 @@ def workloads(draw: st.DrawFn) -> list[RequestSpec]:
     return workload
 
 
+def settings_for(
+    memory: str, slots: int, cpu_slots: int | None, budget: int, seats: int
+) -> dict[str, Any]:
+    """Those of the engine; memory in tokens."""
+    asked = dict(MEMORIES[memory], max_num_batched_tokens=budget, max_num_seqs=seats)
+    size = asked.get("block_size", 1)
+    asked["num_blocks"] = slots // size
+    if cpu_slots is not None:
+        asked |= {"preemption": "swap", "num_cpu_blocks": cpu_slots // size}
+    return asked
+
+
+CROWD = [
+    RequestSpec(
+        arrival_time=number * 1e-3,
+        prompt_len=10 + number,
+        output_len=14,
+        max_tokens=14,
+        priority=-number,
+        sampling=SamplingParams(n=2 if number == 1 else 1, temperature=1000.0),
+    )
+    for number in range(5)
+]
+
+
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("turn", [0, 1], ids=["half", "other-half"])
 def test_every_record_is_the_same(memory: str, turn: int, loaded: LoadedModel) -> None:
     seen: set[type] = set()
+    systems = list(SYSTEMS)[turn::2]
 
-    @settings(max_examples=25, deadline=None, derandomize=True)
-    @given(
-        workload=workloads(),
-        scheduler=st.sampled_from(list(SYSTEMS)[turn::2]),
-        slots=st.integers(56, 130),
-        cpu_blocks=st.sampled_from([None, 6, 40]),
-        budget=st.sampled_from([40, 64]),
-        seats=st.integers(2, 6),
-    )
-    def check(
-        workload: list[RequestSpec],
-        scheduler: str,
-        slots: int,
-        cpu_blocks: int | None,
-        budget: int,
-        seats: int,
-    ) -> None:
-        asked = dict(MEMORIES[memory], max_num_batched_tokens=budget, max_num_seqs=seats)
-        asked["num_blocks"] = slots // asked.get("block_size", 1)
-        if cpu_blocks is not None:
-            asked |= {"preemption": "swap", "num_cpu_blocks": cpu_blocks}
+    def compare(workload: list[RequestSpec], scheduler: str, asked: dict[str, Any]) -> None:
         simulated, simulated_rest = recorded(workload, scheduler, None, **asked)
         real, real_rest = recorded(workload, scheduler, loaded, **asked)
         for mine, theirs in zip(real, simulated, strict=False):
@@ -172,7 +178,28 @@ def test_every_record_is_the_same(memory: str, turn: int, loaded: LoadedModel) -
         assert real_rest == simulated_rest
         seen.update(type(event) for step in real for event in (*step.events, *step.after))
 
+    @settings(max_examples=25, deadline=None, derandomize=True)
+    @given(
+        workload=workloads(),
+        scheduler=st.sampled_from(systems),
+        slots=st.integers(56, 130),
+        cpu_slots=st.sampled_from([None, 24, 160]),
+        budget=st.sampled_from([40, 64]),
+        seats=st.integers(2, 6),
+    )
+    def check(
+        workload: list[RequestSpec],
+        scheduler: str,
+        slots: int,
+        cpu_slots: int | None,
+        budget: int,
+        seats: int,
+    ) -> None:
+        compare(workload, scheduler, settings_for(memory, slots, cpu_slots, budget, seats))
+
     check()
+    for scheduler in systems:  # all at once in too little memory, whatever was drawn above
+        compare(CROWD, scheduler, settings_for(memory, 64, 120, 64, 5))
     assert {Forked, Preempted} <= seen
     assert "contiguous" in memory or SwappedIn in seen
     assert not memory.startswith("paged") or Copied in seen
