@@ -54,9 +54,9 @@ PUBLISHED = {
     "oracle": "298k steps, 94.8 % of memory, none evicted",
 }
 NOTES = [
-    "The paper's steps are like the decode steps here: its prefills have no steps of their own.",
-    "Past-future: the paper gives a range for reserves of 3 to 5 %. With 3 % all three figures come "
-    "out; with 5 % memory is 1.7 points emptier and evictions are 5 points fewer.",
+    "The published steps are nearest to the decode steps here, where a prefill has its own step.",
+    "Past-future: which reserve, of 3 to 5 %, gave the published figures is not known. With 3 % "
+    "evictions are 1 point more; with 5 % memory is 1.7 points emptier, evictions 5 points fewer.",
     "Aggressive: evictions are 4 points fewer than published; with seed 1 they are 88.8 %.",
 ]
 

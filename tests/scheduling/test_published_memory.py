@@ -131,8 +131,8 @@ def mean_batch(system: str, rate: float) -> float:
     ],
 )
 def test_the_mean_batch(system: str, published: float) -> None:
-    """vLLM, SOSP'23, section 6.2: sequences batched, ShareGPT at 2 requests per second, by how
-    memory is given out. benchmarks/mean_batch.py runs the paper's hour."""
+    """vLLM, SOSP'23, section 6.2, figure 13: sequences batched, ShareGPT at 2 requests
+    per second, by how memory is given out. benchmarks/mean_batch.py runs the paper's hour."""
     assert mean_batch(system, 2.0) == pytest.approx(published, rel=0.1)
 
 
@@ -173,8 +173,9 @@ def waste_in_last_blocks(block_size: int, lengths: str | Dataset) -> float:
     [(16, 1.8, 1), (32, 3.6, 1), (64, 6.9, 1), (128, 13.3, 2), (256, 23.7, 2)],
 )
 def test_larger_blocks_waste_more(block_size: int, published: float, within: float) -> None:
-    """vLLM, SOSP'23, section 7.2: the last block of a sequence is half empty in the mean, so the
-    waste grows with the block size. With the longer answers of "sharegpt" it is 1.5 to 20.9 %."""
+    """The block sizes of vLLM, SOSP'23, section 7.2: the last block of a sequence is half empty in
+    the mean, so the waste grows with them. The paper does not print it; these figures follow from
+    ShareGPT's lengths. With the longer answers of "sharegpt" it is 1.5 to 20.9 %."""
     assert waste_in_last_blocks(block_size, LOGNORMAL) == pytest.approx(published, abs=within)
 
 
@@ -206,7 +207,7 @@ def saved_by_forks(lengths: str, rate: float, n: int) -> float:
             30.5,
             marks=pytest.mark.xfail(
                 strict=True,
-                reason="not reproduced: 24.9, 0.6 points short. Sharing grows as (n − 1) / n from "
+                reason="not reproduced: 24.9, 5.6 points less. Sharing grows as (n − 1) / n from "
                 "2 to 6 samples, by 1.67; the published figures grow by 1.88.",
             ),
         ),
@@ -215,8 +216,8 @@ def saved_by_forks(lengths: str, rate: float, n: int) -> float:
 def test_parallel_samples_share_their_prompt(
     lengths: str, rate: float, n: int, published: float
 ) -> None:
-    """vLLM, SOSP'23, figure 15: memory saved with 2 to 6 parallel samples. (The figure's beam
-    search is not here: this engine has none.)"""
+    """vLLM, SOSP'23, section 6.3 and figure 15: memory saved with 2 to 6 parallel samples. (Their
+    beam search is not here: this engine has none.)"""
     assert saved_by_forks(lengths, rate, n) == pytest.approx(published, abs=5)
 
 
