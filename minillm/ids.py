@@ -15,7 +15,7 @@ class RequestIds:
         """The id of a new request with `n` answers, and its number in order of addition. Raises
         ValueError for an id that is none, or that was used before."""
         if wanted is None:
-            while str(self._count) in self._used:
+            while not self._used.isdisjoint(fork_id(str(self._count), i) for i in range(n)):
                 self._count += 1
             wanted = str(self._count)
         if not isinstance(wanted, str) or wanted.startswith("*") or wanted in self._used:

@@ -97,6 +97,7 @@ class RunSummary:
 
     def _forked(self, parent: Request, child: Request) -> None:
         self._added(child, parent.request_id)
+        self.num_preemptions += child.num_preemptions  # 1 for one that found no room
 
     def _added(self, request: Request, parent: str | None = None) -> None:
         record = RequestRecord(
@@ -120,7 +121,7 @@ class RunSummary:
         running = len(engine.running)
         if running > self._most_running:
             self._most_running = running
-        used = engine.config.num_blocks - engine.kv_cache.num_free_blocks
+        used = engine.kv_cache.num_used_blocks
         if used > self._most_used:
             self._most_used = used
 

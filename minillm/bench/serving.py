@@ -26,8 +26,9 @@ def serve(
     """Serve `requests`, their times counted from now, and return the figures.
 
     With `max_concurrency` the loop is closed: a request is sent when fewer are being served. The
-    figures are of these requests alone, whatever `llm` serves before or after. The first `num_warmups` requests are served once more beforehand, all at once and not
-    counted. `on_step` hears of every other step (see `WorkloadDriver.step`).
+    figures are of these requests alone, whatever `llm` serves before or after. The first
+    `num_warmups` requests are served once more beforehand, all at once and not counted. `on_step`
+    hears of every other step (see `WorkloadDriver.step`).
     """
     engine, requests = llm.engine, list(requests)
     warmups = WorkloadDriver(engine, _from_now(llm, requests[:num_warmups], at_once=True))

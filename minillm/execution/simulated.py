@@ -45,9 +45,8 @@ class SimulatedExecutor:
                 result.forked |= {fork.request_id: TOKEN for fork in row.request.forks}
         if moves.num_swapped and self._transfer_seconds is not None:
             size = self.bytes_per_block
-            result.transfer_seconds = self._transfer_seconds(
-                (moves.num_swapped - moves.early) * size
-            )
+            waited = moves.num_swapped - moves.early
+            result.transfer_seconds = self._transfer_seconds(waited * size) if waited else 0.0
             beside = self._transfer_seconds(moves.early * size) if moves.early else 0.0
             result.seconds = result.transfer_seconds + max(seconds, beside)
         return result

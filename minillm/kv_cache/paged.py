@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from minillm.events import Cached, Copied, Event, Evicted, Forked
+from minillm.events import Alloc, Cached, Copied, Event, Evicted, Forked
 from minillm.kv_cache.block_pool import ROOT, BlockPool
 from minillm.kv_cache.manager import NO_HIT, KVCache, PrefixHit
 from minillm.request import Request
@@ -78,24 +78,28 @@ class PagedKVCache(KVCache):
             table = []
         elif len(table) * self.block_size >= num_tokens and not self._forked:
             return True
-        if self.blocks_needed(request, num_tokens, hit) > self.pool.num_free:
+        missing = max(0, -(-num_tokens // self.block_size) - len(table) - len(hit.blocks))
+        needed = missing
+        if hit.blocks or self._forked:
+            needed = self.blocks_needed(request, num_tokens, hit)
+        if needed > self.pool.num_free:
             return False
         shared = self._shared_tail(request, table)
         if shared is not None:
             self._copy_on_write(request, table, shared)
-        if len(table) * self.block_size >= num_tokens:
+        if table and not missing:
             return True
         for block in hit.blocks:
             self.pool.share(block)
-        missing = -(-num_tokens // self.block_size) - len(table) - len(hit.blocks)
-        taken = self._take(max(0, missing))
-        table.extend(hit.blocks)
-        table.extend(taken)
-        self._tables[name] = table
-        if hit.content_ids:
+        taken = self._take(missing)
+        if not table:
+            self._tables[name] = table
+            table += hit.blocks
             self._contents[name] = list(hit.content_ids)
-        self._took(request, (*hit.blocks, *taken))
-        self._bring_back(request, len(hit.blocks))
+        table += taken
+        self.log.append(Alloc(name, (*hit.blocks, *taken)))
+        if self.swap is not None:
+            self._bring_back(request, len(hit.blocks))
         return True
 
     def fork(self, parent: Request, child: Request) -> bool:
@@ -116,18 +120,19 @@ class PagedKVCache(KVCache):
         if not self.enable_prefix_caching:
             return
         full = request.num_computed_tokens // self.block_size
-        contents = self._contents.setdefault(request.request_id, [])
+        contents = self._contents[request.request_id]
         if len(contents) >= full:
             return
         table = self._tables[request.request_id]
+        register, content_of = self.pool.register, self._content
+        parent = contents[-1] if contents else ROOT
         new: list[int] = []
         for index in range(len(contents), full):
-            parent = contents[-1] if contents else ROOT
-            content = self._content(request, index)
-            content_id, added = self.pool.register(table[index], (parent, content))
-            contents.append(content_id)
+            block = table[index]
+            parent, added = register(block, (parent, content_of(request, index)))
+            contents.append(parent)
             if added:
-                new.append(table[index])
+                new.append(block)
         if new:
             self.log.append(Cached(tuple(new)))
 

@@ -90,6 +90,7 @@ class StarvationGuard(Order, Relay):
     def served(self, requests: Sequence[Request], step: Step) -> None:
         super().served(requests, step)
         in_batch = {request.request_id for request in requests}
+        wrote = {request.request_id for request in requests if request.in_decode}
         for name, count in self._passed_over.items():
             if name not in in_batch:
                 self._passed_over[name] = count + 1
@@ -97,7 +98,7 @@ class StarvationGuard(Order, Relay):
                     self._promoted.setdefault(name, self.period)
                 continue
             self._passed_over[name] = 0
-            if name in self._promoted:
+            if name in self._promoted and name in wrote:
                 self._promoted[name] -= 1
                 if self._promoted[name] == 0:
                     del self._promoted[name]

@@ -277,6 +277,12 @@ def test_the_ids_of_forks_are_taken_too() -> None:
         engine.add_request([1], SamplingParams(max_tokens=1), request_id="a.1")
 
 
+def test_numbers_given_by_the_engine_avoid_the_ids_that_callers_chose() -> None:
+    engine = fake_engine("sarathi", block_size=4, num_blocks=32)
+    engine.add_request([1], SamplingParams(max_tokens=1), request_id="1.1")
+    assert engine.add_request([1], SamplingParams(n=2, max_tokens=1)) == "2"
+
+
 @pytest.mark.parametrize("n", [0, 257, 1.5, True])
 def test_how_many_answers_there_can_be(n: Any) -> None:
     with pytest.raises(ValueError, match="n must be"):

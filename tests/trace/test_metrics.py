@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import Any
 
 import pytest
 
+from minillm import SamplingParams, simulate
 from minillm.events import (
     Added,
     Admitted,
@@ -18,7 +20,9 @@ from minillm.events import (
     Rejected,
     Step,
 )
+from minillm.scheduling import SYSTEMS
 from minillm.trace import Header, Trace
+from minillm.workload import RequestSpec
 
 MS = 1_000_000  # ns
 HEADER = Header(
@@ -148,3 +152,44 @@ def test_a_request_is_complete_when_all_its_answers_are() -> None:
     assert Trace(HEADER, half).metrics()["completed"] == 0
     whole = [*half, _step(2, 15, 5, after=_leave("a.1"))]
     assert Trace(HEADER, whole).metrics()["completed"] == 1
+
+
+@pytest.mark.parametrize("scheduler", SYSTEMS)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"preemption": "swap"},
+        {"preemption": "swap", "num_cpu_blocks": 20, "enable_prefix_caching": False},
+        {"kv_cache": "token", "num_blocks": 1300, "preemption": "swap"},
+        {"kv_cache": "contiguous", "reserve": "oracle"},
+    ],
+    ids=str,
+)
+def test_a_summary_has_the_figures_of_a_trace_with_forks_and_swaps(
+    scheduler: str, settings: dict[str, Any]
+) -> None:
+    rng, now, workload = random.Random(4), 0.0, []
+    for _ in range(30):
+        now += rng.expovariate(30.0)
+        prefix = rng.choice([{}, {"prefix_id": "a", "prefix_len": 64}])
+        workload.append(
+            RequestSpec(
+                arrival_time=now,
+                prompt_len=rng.randrange(65, 500),
+                output_len=rng.randrange(1, 60),
+                max_tokens=64,
+                sampling=SamplingParams(n=rng.choice([1, 1, 3])),
+                **prefix,
+            )
+        )
+    asked = {"num_blocks": 80, "max_model_len": 600, "max_num_batched_tokens": 640, **settings}
+    trace = simulate(workload, scheduler=scheduler, **asked)
+    summary = simulate(workload, scheduler=scheduler, record=False, **asked)
+    limits = {"ttft": 200, "tpot": 40, "e2el": 3000}
+    expected, found = trace.metrics(limits), summary.metrics(limits)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, nan_ok=True), name
+    for mine, theirs in zip(summary.requests, trace.requests, strict=True):
+        theirs.token_times = []
+        assert mine == theirs
