@@ -10,8 +10,8 @@ from fakes import fake_engine
 from minillm import EngineConfig
 from minillm.config import KV_CACHES
 from minillm.kv_cache import make_kv_cache, most_tokens_per_sequence
-from minillm.kv_cache.memories import MEMORIES
 from minillm.kv_cache.contiguous import ContiguousKVCache
+from minillm.kv_cache.memories import MEMORIES
 from minillm.request import RequestRejected, SamplingParams
 
 
