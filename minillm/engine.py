@@ -129,7 +129,8 @@ class Engine:
         """Queue a request and return its id. Times are engine ns; the default arrival is now.
 
         A simulated request gives `num_prompt_tokens` and `true_output_len` in place of token
-        ids. Raises RequestRejected, and records it, when the request can never be served.
+        ids, and in `content_ids` a stand-in (no negative number) for each of its first blocks that
+        it shares with others. Raises RequestRejected, and records it, when it can never be served.
         """
         self._refuse_in_step("add_request")
         now = self.clock.now

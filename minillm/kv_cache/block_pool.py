@@ -41,17 +41,15 @@ class BlockPool:
     def take(self, count: int) -> tuple[list[int], list[int]]:
         """`count` blocks with one owner each, and those of them whose content was evicted."""
         assert count <= self.num_free, f"asked for {count} blocks, {self.num_free} free"
-        taken: list[int] = []
-        evicted: list[int] = []
-        for _ in range(count):
-            if self._free:
-                block = self._free.popleft()
-            else:
-                block, _ = self._reusable.popitem(last=False)
-                del self._by_key[self._keys.pop(block)]
-                evicted.append(block)
+        free, reusable, keys, by_key = self._free, self._reusable, self._keys, self._by_key
+        fresh = min(count, len(free))
+        taken = [free.popleft() for _ in range(fresh)]
+        evicted = [reusable.popitem(last=False)[0] for _ in range(count - fresh)]
+        for block in evicted:
+            del by_key[keys.pop(block)]
+        taken += evicted
+        for block in taken:
             self.ref_counts[block] = 1
-            taken.append(block)
         return taken, evicted
 
     def share(self, block: int) -> None:
@@ -76,17 +74,28 @@ class BlockPool:
         """(content id, block) that holds this content, or None."""
         return self._by_key.get(key)
 
-    def register(self, block: int, key: ContentKey) -> tuple[int, bool]:
-        """Make an owned full block findable. Returns (content id, whether it is newly so):
-        where another block already holds the same content, that one stays the findable one."""
-        known = self._by_key.get(key)
-        if known is not None:
-            return known[0], False
-        content_id = self._next_content_id
-        self._next_content_id += 1
-        self._by_key[key] = (content_id, block)
-        self._keys[block] = key
-        return content_id, True
+    def register(
+        self, blocks: Sequence[int], parent: int, contents: Sequence[Hashable]
+    ) -> tuple[list[int], list[int]]:
+        """Make owned full blocks findable: they hold `contents`, one after the other, and the first
+        follows on the content with id `parent`. Returns their content ids, and those of the blocks
+        that are newly so: where another block already holds the same, that one stays findable."""
+        by_key, keys = self._by_key, self._keys
+        ids: list[int] = []
+        new: list[int] = []
+        for block, content in zip(blocks, contents, strict=True):
+            key = (parent, content)
+            known = by_key.get(key)
+            if known is None:
+                parent = self._next_content_id
+                self._next_content_id = parent + 1
+                by_key[key] = (parent, block)
+                keys[block] = key
+                new.append(block)
+            else:
+                parent = known[0]
+            ids.append(parent)
+        return ids, new
 
     def forget(self, block: int) -> None:
         """The content of this block is not to be found any more."""

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Sequence
 from minillm.events import Alloc, Cached, Copied, Event, Evicted, Forked
 from minillm.kv_cache.block_pool import ROOT, BlockPool
 from minillm.kv_cache.manager import NO_HIT, KVCache, PrefixHit
-from minillm.request import Request
+from minillm.request import MAX_N, Request
 
 
 class PagedKVCache(KVCache):
@@ -123,16 +123,12 @@ class PagedKVCache(KVCache):
         contents = self._contents[request.request_id]
         if len(contents) >= full:
             return
-        table = self._tables[request.request_id]
-        register, content_of = self.pool.register, self._content
+        known = len(contents)
+        blocks = self._tables[request.request_id][known:full]
         parent = contents[-1] if contents else ROOT
-        new: list[int] = []
-        for index in range(len(contents), full):
-            block = table[index]
-            parent, added = register(block, (parent, content_of(request, index)))
-            contents.append(parent)
-            if added:
-                new.append(block)
+        what = [self._content(request, index) for index in range(known, full)]
+        ids, new = self.pool.register(blocks, parent, what)
+        contents += ids
         if new:
             self.log.append(Cached(tuple(new)))
 
@@ -183,4 +179,5 @@ class PagedKVCache(KVCache):
         if request.content_ids is not None and index < len(request.content_ids):
             return request.content_ids[index]
         in_prompt = (index + 1) * size <= request.num_prompt_tokens
-        return request.number, 0 if in_prompt else request.fork, index
+        fork = 0 if in_prompt else request.fork
+        return -1 - (request.number * MAX_N + fork)  # with all before it, nobody else's

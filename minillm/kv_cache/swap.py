@@ -45,7 +45,7 @@ class SwapSpace:
                 mine = taken[len(copies)]
                 copies.append((block, mine))
                 if index < len(contents):
-                    self.pool.register(mine, (ROOT, contents[index]))
+                    self.pool.register([mine], ROOT, [contents[index]])
             else:
                 mine = entry[1]
             table.append(mine)
