@@ -51,6 +51,8 @@ def build_engine(
             gpu_memory_utilization=gpu_memory_utilization,
             max_num_batched_tokens=resolved.max_num_batched_tokens,
         )
+        if config.preemption == "swap" and loaded.device.type == "cpu":
+            fit //= 2  # the blocks to swap to take the same memory again
         resolved = config.resolve(**limits, blocks_that_fit=fit)
     try:
         executor = TorchExecutor(

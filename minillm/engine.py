@@ -243,6 +243,7 @@ class Engine:
         self._move(schedule, start)
         if not schedule.rows:
             raise EngineStuck(self._describe(schedule))
+        # Both as things stand before the step is applied, which changes who decodes and who ends.
         num_live = len(self.running) - self._num_done
         waits = complete_waits(schedule, self.waiting, self.running, num_live)
         prefills = [row for row in schedule.rows if not row.request.in_decode]

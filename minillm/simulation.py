@@ -43,7 +43,8 @@ class RunSummary:
     """What is kept of a simulated run that keeps no steps: its requests and its figures.
 
     `requests` are as in a trace but without `token_times`; `metrics()` gives what the trace of
-    the same run would. Memory grows with requests and distinct gaps, not with tokens.
+    the same run would, while no request is aborted or fails: the gaps between their tokens count
+    here, too. Memory grows with requests and distinct gaps, not with tokens.
     """
 
     def __init__(self, engine: Engine, header: Header) -> None:
@@ -52,6 +53,7 @@ class RunSummary:
         self.num_preemptions = 0
         self.num_steps = 0
         self._engine = engine
+        self._earlier = engine.pending_events  # of what ran before
         self._open: dict[str, tuple[Request, RequestRecord]] = {}
         self._gaps: defaultdict[int, int] = defaultdict(int)  # ns between tokens → how often
         self._planned: list[Row] = []  # the rows of the step being executed
@@ -155,6 +157,8 @@ class RunSummary:
                 last_token[request] = now
 
     def _refused(self, event: Rejected) -> None:
+        if any(event is other for other in self._earlier):
+            return
         self.requests.append(
             RequestRecord(id=event.id, arrival=event.arrival, rejected=event.message)
         )
@@ -256,8 +260,8 @@ def simulate(
     given. `max_model_len` may exceed the model's own. `max_concurrency`: see `WorkloadDriver`.
 
     `record=True` gives the `Trace`. `record=False` keeps no steps and gives a `RunSummary`, and so
-    does a path, to which the steps are streamed (`Trace.load` reads them): memory then does not
-    grow with the length of the run. The same arguments give the same bytes.
+    does a path, to which the steps are streamed (`Trace.load` reads them): memory then
+    grows with the number of requests, not with steps. The same arguments give the same bytes.
 
     Raises ConfigError for an impossible setting and ValueError for prompts of text; a request that
     cannot be served is recorded as rejected.

@@ -36,6 +36,7 @@ def test_several_values_after_one_option() -> None:
         *("--a", "1", "--a", "2", "--b", "x", "--a", "-3", "--c", "--a=4")
     ]
     assert spread(["--a"], {"--a"}) == ["--a"]
+    assert spread(["--a=1", "2"], {"--a"}) == ["--a=1", "--a", "2"]
 
 
 @pytest.mark.parametrize("command", ["serve", "capacity", "sweep"])

@@ -71,8 +71,15 @@ class WorkloadSettings:
         """
         if request_rate is not None:
             check_rate(request_rate)
-        if self.burstiness is not None and not self.burstiness > 0:
-            raise ConfigError(f"burstiness must be above 0, got {self.burstiness}.")
+        if self.burstiness is not None and not 1e-3 <= self.burstiness <= 1e6:
+            raise ConfigError(
+                f"burstiness must be between 0.001 and 1,000,000, got {self.burstiness:g}: 1 is "
+                "Poisson, less comes in bursts, more is steadier."
+            )
+        if self.max_total_len is not None and self.dataset_name in TEXTS:
+            raise ConfigError(
+                f"max_total_len is for requests given by length; {self.dataset_name} has texts."
+            )
         if self.dataset_path is None:
             return self._drawn(request_rate)
         found = self._read(self.dataset_path, count_tokens)[: self.num_prompts]
@@ -129,8 +136,13 @@ class WorkloadSettings:
         if name != "random" or not prefix:
             return drawn
         return [
-            replace(
-                s, prompt_len=prefix + (s.prompt_len or 0), prefix_id="random", prefix_len=prefix
+            self._shortened(
+                replace(
+                    s,
+                    prompt_len=prefix + (s.prompt_len or 0),
+                    prefix_id="random",
+                    prefix_len=prefix,
+                )
             )
             for s in drawn
         ]

@@ -58,7 +58,7 @@ class Reporting:
                     f"Known: {', '.join(METRICS)}."
                 )
         known = [str(percent) for percent in PERCENTILES]
-        for name in self.metric_percentiles.split(","):
+        for name in _listed(self.metric_percentiles):
             if name not in known:
                 raise ConfigError(
                     f"metric_percentiles {name!r} is not measured. Measured: {', '.join(known)}."
@@ -72,11 +72,11 @@ class Reporting:
 
     @property
     def metrics(self) -> list[str]:
-        return self.percentile_metrics.split(",")
+        return _listed(self.percentile_metrics)
 
     @property
     def percentiles(self) -> list[int]:
-        return [int(name) for name in self.metric_percentiles.split(",")]
+        return [int(name) for name in _listed(self.metric_percentiles)]
 
 
 def result(
@@ -186,3 +186,8 @@ def save(result: Mapping[str, Any], reporting: Reporting, date: datetime) -> Pat
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from None
     return path
+
+
+def _listed(text: str) -> list[str]:
+    """The parts of a comma-separated list."""
+    return [part.strip() for part in text.split(",")]

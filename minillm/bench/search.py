@@ -24,6 +24,9 @@ _FACTOR = 2.0  # between two rates of the bracket
 _MOST = 24  # so many doublings or halvings of the rate, and no more
 
 
+FINEST = 1e-6  # the smallest tolerance: rates closer than this are one rate
+
+
 @dataclass(frozen=True, kw_only=True)
 class Slo:
     """A service level objective: every statistic at or under its limit (ms), e.g.
@@ -55,7 +58,8 @@ class Slo:
         found = {name: metrics[f"{name}_ms"] for name in self.limits}
         if self.goodput:
             good = metrics["request_goodput"] * metrics["duration"]
-            found["attainment"] = round(good) / max(1, len(run.requests))
+            asked = sum(record.parent is None for record in run.requests)
+            found["attainment"] = round(good) / max(1, asked)
         return found
 
     def met_by(self, found: Mapping[str, float]) -> bool:
@@ -109,8 +113,10 @@ def capacity(
     enough of them for the limits to notice, and for a 99th percentile to mean something.
     """
     check_rate(start)
-    if not (tolerance > 0 and math.isfinite(start)):
-        raise ConfigError(f"start must be finite and tolerance above 0, got {start}, {tolerance}.")
+    if not (tolerance >= FINEST and math.isfinite(start)):
+        raise ConfigError(
+            f"start must be finite and tolerance at least {FINEST}, got {start}, {tolerance}."
+        )
     probes: list[Probe] = []
 
     def meets(rate: float) -> bool:

@@ -36,9 +36,11 @@ def serve(
         warmups.step()
     summary = RunSummary(engine, llm.trace.header)
     driver = WorkloadDriver(engine, _from_now(llm, requests), max_concurrency=max_concurrency)
-    while not driver.finished:
-        on_step(driver.step())
-    summary.close(engine.pending_events)
+    try:
+        while not driver.finished:
+            on_step(driver.step())
+    finally:
+        summary.close(engine.pending_events)
     return summary
 
 

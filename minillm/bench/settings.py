@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from minillm.config import ConfigError, closest
@@ -57,6 +59,14 @@ class SystemSettings(EngineSettings):
     max_concurrency: Annotated[
         int | None, Help("Send a request only when fewer are being served.", min=1)
     ] = None
+
+    def identity(self) -> dict[str, Any]:
+        """Everything a run depends on; of a model in a folder its configuration, not its name."""
+        config = Path(self.model) / "config.json"
+        if not config.is_file():
+            return asdict(self)
+        digest = hashlib.sha256(config.read_bytes()).hexdigest()
+        return asdict(self) | {"model": f"sha256 {digest}"}
 
     def run(
         self, requests: Iterable[RequestSpec], scheduler: str, *, seed: int = 0, record: Any = False

@@ -49,7 +49,7 @@ class Cell:
             "version": __version__,
             "scheduler": self.scheduler,
             "request_rate": self.request_rate,
-            "system": asdict(self.system),
+            "system": self.system.identity(),
             "workload": self.workload.identity(),
             "goodput": dict(self.goodput),
         }

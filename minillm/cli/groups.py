@@ -77,7 +77,8 @@ def spread(args: Sequence[str], repeatable: set[str]) -> list[str]:
     name, taken = None, False
     for arg in args:
         if arg.startswith("--"):
-            name, taken = (arg, False) if arg in repeatable else (None, False)
+            option, value, _ = arg.partition("=")
+            name, taken = (option, bool(value)) if option in repeatable else (None, False)
         elif name is not None and taken:
             result.append(name)
         elif name is not None:

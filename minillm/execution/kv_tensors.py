@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import psutil
 import torch
@@ -32,8 +31,7 @@ class KVTensors:
         self.layers = _pool(loaded, num_blocks, block_size, device=loaded.device)
         self._swap: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         if num_cpu_blocks:
-            pinned = loaded.device.type == "cuda"  # the only memory a GPU copies at full speed
-            self._swap = _pool(loaded, num_cpu_blocks, block_size, pin_memory=pinned)
+            self._swap = _pool(loaded, num_cpu_blocks, block_size, device=torch.device("cpu"))
 
     def move(self, moves: BlockMoves) -> float:
         """Carry out `moves` over all layers; returns the seconds that the swapping took."""
@@ -68,17 +66,13 @@ class KVTensors:
 
 
 def _pool(
-    loaded: LoadedModel, num_blocks: int, block_size: int, **where: Any
+    loaded: LoadedModel, num_blocks: int, block_size: int, device: torch.device
 ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+    def empty(heads: int, size: int) -> torch.Tensor:
+        return torch.empty(num_blocks, block_size, heads, size, dtype=loaded.dtype, device=device)
+
     return {
-        layer: (
-            torch.empty(
-                num_blocks, block_size, shape.num_kv_heads, shape.k_dim, dtype=loaded.dtype, **where
-            ),
-            torch.empty(
-                num_blocks, block_size, shape.num_kv_heads, shape.v_dim, dtype=loaded.dtype, **where
-            ),
-        )
+        layer: (empty(shape.num_kv_heads, shape.k_dim), empty(shape.num_kv_heads, shape.v_dim))
         for layer, shape in loaded.layer_shapes.items()
     }
 

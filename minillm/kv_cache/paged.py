@@ -4,7 +4,8 @@ A sequence's tokens live in fixed-size blocks, anywhere in the pool, listed in i
 Blocks are taken as the sequence grows, so at most one block per sequence is partly empty.
 A full block becomes findable by its content (the tokens in it and before it); a later sequence
 that starts with the same tokens shares those blocks instead of computing them. A fork shares all
-blocks of its parent; whoever then writes to a block that is still shared writes to a copy.
+blocks of its parent; whoever then writes to a block that is still shared writes to a copy (as the
+engine forks, the child, at its birth).
 """
 
 from __future__ import annotations
@@ -143,9 +144,10 @@ class PagedKVCache(KVCache):
         return taken
 
     def _release(self, request: Request, table: list[int]) -> None:
-        """Findable blocks stay cached until they are evicted."""
         self._contents.pop(request.request_id, None)
         self.pool.release(table)
+        if self._forked:
+            self._forked = {block for block in self._forked if self.pool.ref_counts[block] > 1}
 
     def _shared_tail(self, request: Request, table: Sequence[int]) -> int | None:
         """The place in `table` of the block that the next token is written to, if it is shared."""

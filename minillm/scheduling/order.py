@@ -65,7 +65,7 @@ class ShortestRemaining(Order, Relay):
 
 class StarvationGuard(Order, Relay):
     """Learning-to-rank's guard around another order: a request that was passed over in
-    `patience` steps in a row goes before all others, for its next `period` steps of service."""
+    `patience` steps in a row goes before all others, until it has written `period` tokens."""
 
     def __init__(self, order: Order, *, patience: int = 100, period: int = 20) -> None:
         super().__init__(order)
@@ -73,7 +73,7 @@ class StarvationGuard(Order, Relay):
         self.patience = patience
         self.period = period
         self._passed_over: dict[str, int] = {}  # steps in a row without service
-        self._promoted: dict[str, int] = {}  # steps of service left
+        self._promoted: dict[str, int] = {}  # tokens left to write
 
     def key(self, request: Request, now: int) -> tuple[bool, Any]:
         promoted = request.request_id in self._promoted

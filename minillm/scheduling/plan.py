@@ -142,6 +142,8 @@ class Plan:
             self.tokens_left += row.num_new_tokens
         self.schedule.preempted.append(victim)
         holders = (ALL_RUNNING,) if victim is by else (by.request_id,)
+        waits = self.schedule.waits  # whatever it waited for, now it waits for this
+        waits[:] = [wait for wait in waits if wait.who != victim.request_id]
         self.wait(victim.request_id, WaitReason.PREEMPTED, holders)
 
     # ---- who waits ---------------------------------------------------------------------------

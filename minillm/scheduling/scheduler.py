@@ -53,18 +53,18 @@ class Scheduler:
         self.order = order or Arrival()
         self.admission = admission or OnDemand()
         self.preemption = preemption or YoungestFirst()
-        if self.batching.runs_to_completion and not isinstance(self.admission, ReserveMax):
+        keeps_all = type(self).release is Scheduler.release
+        self._holds = self.batching.runs_to_completion or not keeps_all  # may slots be dead?
+        if self._holds and not isinstance(self.admission, ReserveMax):
             raise ConfigError(
-                "a batch that runs to completion keeps all its memory until its last request ends, "
-                "so it cannot take more on demand: give it admission=ReserveMax()."
+                "a policy that holds requests whose answers have ended keeps their memory, too, so "
+                "it cannot take more on demand: give it admission=ReserveMax()."
             )
         parts = (self.batching, self.order, self.admission, self.preemption)
         self._books = [part for part in parts if isinstance(part, Books)]
         self._learned: LearnedEstimate | None = None
         self._rows: list[Row] = []
         self._max_num_seqs = 0
-        keeps_all = type(self).release is Scheduler.release
-        self._holds = self.batching.runs_to_completion or not keeps_all  # may slots be dead?
 
     def bind(self, estimate: Estimate | None, generator: Random, budget: Budget) -> None:
         """What the engine offers, told once, at its start: how long a batch will take (None:

@@ -140,9 +140,9 @@ SYSTEMS: dict[str, System] = {
     "ltr": System(
         source="learning-to-rank scheduling, NeurIPS'24",
         about="Shortest predicted first, at every step; only the order of the predictions "
-        "matters. Who was passed over in a hundred steps running goes before all others for its "
-        "next twenty, so that nobody starves. By this name the predictor is an oracle, as for "
-        "sjf.",
+        "matters. Who was passed over in a hundred steps running goes before all others until "
+        "it has written twenty tokens, so that nobody starves. By this name the predictor is an "
+        "oracle, as for sjf.",
         reasons=(*_RESOURCES, _R.LOWER_PRIORITY, _R.PREEMPTED),
         batching=ByRank,
         order=lambda: StarvationGuard(ShortestPredicted()),

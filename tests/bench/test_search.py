@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from minillm import SamplingParams, simulate
 from minillm.bench import Slo, WorkloadSettings, capacity
 from minillm.bench.search import _search
 from minillm.config import ConfigError
@@ -108,3 +109,20 @@ def test_the_bracket_closes_in_few_probes(true: float) -> None:
 def test_impossible_objectives_are_refused(slo: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Slo(**slo)
+
+
+def test_several_answers_are_one_request_of_the_objective() -> None:
+    specs = [
+        RequestSpec(
+            arrival_time=float(i), prompt_len=20, output_len=4, sampling=SamplingParams(n=2)
+        )
+        for i in range(6)
+    ]
+    assert Slo(goodput={"ttft": 1e6}).measure(simulate(specs, record=False))["attainment"] == 1
+
+
+def test_a_tolerance_that_no_search_can_reach_is_refused() -> None:
+    with pytest.raises(ConfigError, match="tolerance at least"):
+        capacity(
+            WorkloadSettings(num_prompts=2).requests, Slo(goodput={"ttft": 1e6}), tolerance=1e-17
+        )

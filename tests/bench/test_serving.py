@@ -6,6 +6,7 @@ import pytest
 
 from minillm import LLM
 from minillm.bench import WorkloadSettings, serve
+from minillm.workload import RequestSpec
 
 SMALL = WorkloadSettings(num_prompts=6, random_input_len=20, random_output_len=5)
 
@@ -44,3 +45,13 @@ def test_times_count_from_now_and_figures_are_of_these_requests_alone(llm: LLM) 
     assert metrics["completed"] == 6
     assert metrics["duration"] <= (llm.engine.clock.now - before) / 1e9
     assert metrics["mean_ttft_ms"] > 0
+
+
+def test_a_refused_warmup_is_not_counted_either(llm: LLM) -> None:
+    specs = [
+        RequestSpec(prompt_len=1_000_000, output_len=2),
+        RequestSpec(prompt_len=8, output_len=2),
+    ]
+    cold, warm = serve(llm, specs), serve(llm, specs, num_warmups=1)
+    assert len(warm.requests) == len(cold.requests) == 2
+    assert warm.metrics()["failed"] == 1

@@ -102,3 +102,14 @@ def test_limits_are_names_and_milliseconds() -> None:
     for wrong in ("ttft", "ttft:fast", "ttft:nan", "itl:3"):
         with pytest.raises(ConfigError):
             parse_limits([wrong])
+
+
+def test_the_common_prefix_counts_towards_the_longest_total() -> None:
+    specs = WorkloadSettings(num_prompts=5, random_prefix_len=500, max_total_len=200).requests()
+    assert all((spec.prompt_len or 0) + (spec.output_len or 0) <= 200 for spec in specs)
+
+
+@pytest.mark.parametrize("burstiness", [0, 1e-9, float("inf"), float("nan")])
+def test_a_burstiness_beyond_reason_is_refused(burstiness: float) -> None:
+    with pytest.raises(ConfigError, match="burstiness must be between"):
+        WorkloadSettings(num_prompts=5, burstiness=burstiness).requests()

@@ -149,3 +149,15 @@ def test_without_pyarrow_the_extra_is_named(
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(ConfigError, match=r"minillm-lab\[bench\]"):
         write_parquet([], tmp_path / "x.parquet")
+
+
+def test_another_model_in_the_same_folder_is_another_cell(tmp_path: Path) -> None:
+    def key(layers: int) -> str:
+        (tmp_path / "config.json").write_text(json.dumps({"num_hidden_layers": layers}))
+        system = SystemSettings(model=str(tmp_path))
+        return Cell(
+            scheduler="vllm", request_rate=1.0, system=system, workload=WorkloadSettings()
+        ).key
+
+    assert key(2) != key(40)
+    assert key(2) == key(2)

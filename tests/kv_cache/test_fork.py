@@ -6,13 +6,14 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
+from fakes import fake_engine
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from kv_cache.cache_steps import compute, fork, paged, request, start, write
 
 from minillm.events import Copied, Forked
 from minillm.kv_cache.token import TokenKVCache
-from minillm.request import Request
+from minillm.request import Request, SamplingParams
 
 
 def counts(kv: Any, r: Request) -> list[int]:
@@ -299,3 +300,11 @@ class ForkMachine(RuleBasedStateMachine):
 
 TestForkMachine: Any = ForkMachine.TestCase
 TestForkMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_forks_that_end_without_writing_are_forgotten() -> None:
+    engine = fake_engine(block_size=4, num_blocks=16, model_max_len=64)
+    engine.add_request([1, 2, 3], SamplingParams(n=2, temperature=0, max_tokens=1))
+    while engine.has_unfinished:
+        engine.step()
+    assert not engine.kv_cache.has_forks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from fakes import CheckingExecutor, fake_engine
@@ -379,6 +379,15 @@ def test_a_policy_of_ones_own_in_three_lines() -> None:
 def test_a_static_batch_must_reserve_its_memory() -> None:
     with pytest.raises(ConfigError, match="give it admission=ReserveMax"):
         Scheduler(batching=RunToCompletion())
+
+    class Hold(Scheduler):
+        def release(
+            self, running: Sequence[Request], ended: Sequence[Request]
+        ) -> Sequence[Request]:
+            return ended if len(ended) == len(running) else ()
+
+    with pytest.raises(ConfigError, match="give it admission=ReserveMax"):
+        Hold()
 
 
 def test_a_policy_that_asks_for_everyone_leaves_one_reason_for_the_group() -> None:
