@@ -48,11 +48,12 @@ def preemptions(trace: Trace) -> int:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("scheduler", SYSTEMS)
 @pytest.mark.parametrize("scene", SCENES)
-def test_every_scene_plays_every_way(pocket: Any, scene: str, scheduler: str, memory: str) -> None:
-    check_plays(pocket, scene, scheduler, memory)
+def test_every_scene_plays_under_every_scheduler(pocket: Any, scene: str, scheduler: str) -> None:
+    """Each pair in one memory, so dealt out that each scheduler and each scene meets all."""
+    place = list(SYSTEMS).index(scheduler) + list(SCENES).index(scene)
+    check_plays(pocket, scene, scheduler, list(MEMORIES)[place % len(MEMORIES)])
 
 
 @pytest.mark.parametrize("scheduler", SYSTEMS)
