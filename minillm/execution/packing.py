@@ -79,6 +79,7 @@ class PagedAttention:
     batch: PackedBatch
     kv: KVTensors
     on_read: Callable[[int, int | None], None] | None = None  # (layer, sliding window)
+    backend: str = "auto"  # of `minillm.kernels`
 
     def attend(
         self,
@@ -96,7 +97,7 @@ class PagedAttention:
         k_cache, v_cache = self.kv.layers[layer]
         if self.on_read is not None:
             self.on_read(layer, sliding_window)
-        write_kv(k, v, k_cache, v_cache, batch.slot_mapping, padded=False)
+        write_kv(k, v, k_cache, v_cache, batch.slot_mapping, padded=False, backend=self.backend)
         return paged_attention(
             q,
             k_cache,
@@ -109,6 +110,7 @@ class PagedAttention:
             softcap=softcap,
             sinks=sinks,
             plan=batch.plan,
+            backend=self.backend,
         )
 
 

@@ -6,15 +6,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from minillm.config import ConfigError, closest
 from minillm.execution.batch import AttentionRead, Result, Row
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import PagedAttention, forward, pack
 from minillm.execution.sampler import Sampler
+from minillm.kernels import choose_backend
 from minillm.moves import NO_MOVES, BlockMoves
-
-ATTENTION_BACKENDS = ("auto", "torch")
 
 
 class TorchExecutor:
@@ -30,12 +28,7 @@ class TorchExecutor:
         seed: int = 0,
         attention_backend: str = "auto",
     ) -> None:
-        if attention_backend not in ATTENTION_BACKENDS:
-            raise ConfigError(
-                f"unknown attention_backend {attention_backend!r}."
-                f"{closest(attention_backend, ATTENTION_BACKENDS)} "
-                f"Known: {', '.join(ATTENTION_BACKENDS)}."
-            )
+        self.attention_backend = choose_backend(attention_backend, loaded.device)
         self.loaded = loaded
         self.kv = KVTensors(
             loaded, num_blocks=num_blocks, block_size=block_size, num_cpu_blocks=num_cpu_blocks
@@ -48,7 +41,7 @@ class TorchExecutor:
         """See `Executor`. K and V go to the rows' blocks, whatever was there before."""
         transfer_seconds = self.kv.move(moves) if moves else 0.0
         batch = pack(rows, self.kv.block_size, self.loaded.device)
-        attention = PagedAttention(batch, self.kv, self._reporter(rows))
+        attention = PagedAttention(batch, self.kv, self._reporter(rows), self.attention_backend)
         logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
         result = Result([None] * len(rows), transfer_seconds=transfer_seconds)
         if batch.sampling_rows:
@@ -89,6 +82,6 @@ class TorchExecutor:
                 last = start + row.num_new_tokens - 1
                 reads = row.block_table[first // size : last // size + 1]
                 blocks[row.request.request_id] = tuple(reads)
-            tell(AttentionRead(layer, "torch", blocks))
+            tell(AttentionRead(layer, self.attention_backend, blocks))
 
         return report

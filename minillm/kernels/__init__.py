@@ -1,9 +1,14 @@
 """Attention over a paged KV cache, and writing into it.
 
-One backend so far: torch, for any device. A backend is a module with the same `paged_attention`.
+Two backends with the same functions: Triton, for CUDA and for its interpreter on the CPU, and
+torch, for any device. `simple_attention.py` is the first Triton kernel to read.
 """
 
-from minillm.kernels.kv_write import write_kv
-from minillm.kernels.torch_attention import paged_attention
+from minillm.kernels.backends import (
+    ATTENTION_BACKENDS,
+    choose_backend,
+    paged_attention,
+    write_kv,
+)
 
-__all__ = ["paged_attention", "write_kv"]
+__all__ = ["ATTENTION_BACKENDS", "choose_backend", "paged_attention", "write_kv"]

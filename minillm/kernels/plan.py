@@ -72,6 +72,21 @@ class AttentionPlan:
             )
         return self._pieces[window]
 
+    @property
+    def max_query_len(self) -> int:
+        return int(np.diff(self.starts).max(initial=0))
+
+    def keys_per_tile(self, block_q: int, window: int | None) -> np.ndarray:
+        """How many keys the last query tile of each sequence sees; repeated for its other tiles.
+
+        An upper bound for those, which see fewer. Tiles hold `block_q` queries.
+        """
+        query_lens = np.diff(self.starts)
+        keys = self.seq_lens
+        if window is not None:
+            keys = np.minimum(keys, window + np.minimum(block_q, query_lens) - 1)
+        return np.repeat(keys, -(-query_lens // block_q))
+
     def _by_length(self, rows: np.ndarray, window: int | None) -> list[np.ndarray]:
         if not len(rows):
             return []
