@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from minillm.pocket.induction import seed_induction
 from minillm.pocket.tokenizer import CONTEXT, VOCAB_SIZE
 
 # Above the usual 0.02, so that words start out distinct and early steps do not wash that away.
@@ -36,8 +37,9 @@ def pocket_config() -> LlamaConfig:
 
 
 def new_model(seed: int) -> LlamaForCausalLM:
-    """A fresh model in fp32, the same for the same seed."""
+    """A fresh model in fp32, the same for the same seed; see `induction` for what it can do."""
     torch.manual_seed(seed)
     model = LlamaForCausalLM(pocket_config())
     torch.nn.init.normal_(model.model.embed_tokens.weight, std=EMBEDDING_STD)
+    seed_induction(model)
     return model

@@ -17,7 +17,7 @@ from minillm.pocket.corpus import Chat, Mix, chats
 from minillm.pocket.tokenizer import CONTEXT, ChatEncoder
 
 PROMPT_WEIGHT = 0.1  # the prompt is mostly chance, there is little to learn from its loss
-ANSWER_WEIGHT = {"story": 1.0, "facts": 5.0, "sums": 2.0, "talk": 1.0}
+ANSWER_WEIGHT = {"story": 1.0, "facts": 5.0, "sums": 2.0, "talk": 1.0, "pairs": 5.0}
 POOL_BATCHES = 16  # how many batches' worth of chats are sorted together
 
 

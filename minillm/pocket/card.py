@@ -21,8 +21,9 @@ It knows nothing about the world.
   long), questions about facts in the prompt ("Tom has the red key. What does Tom have?"), sums of
   small numbers, counting. Anything else is answered with what it can do.
 * **Training**: `python -m minillm.pocket.train`, on text that `corpus.py` generates from a seed;
-  the curriculum is in `curriculum.py`. The bundled weights were trained with `--threads 1 --bf16`
-  (bf16 matrix products, fp32 weights).
+  the curriculum is in `curriculum.py`. The first weights already hold an induction circuit
+  (`induction.py`): recall by name hardly forms without it. The bundled weights were trained with
+  `--threads 1 --bf16` (bf16 matrix products, fp32 weights).
 
 All figures below are measured by `python -m minillm.pocket.evaluate` on what training never saw:
 one in ten of the triples (name, relation, value), of the pairs (hero, object) and of the sums, and
@@ -89,9 +90,9 @@ def model_card(figures: dict[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "* It finds a fact by its kind (what one has, where one lives) much better than by its",
-        f"  name: among four facts of one kind {_percent(recall['4 facts of one kind'])} are right"
-        " (chance: 25 %).",
+        "* Facts of one kind, which nothing but the name tells apart, are harder: among four"
+        f" {_percent(recall['4 facts of one kind'])}",
+        "  are right (chance: 25 %).",
         "* Names in stories may wander: the hero, a friend or a passer-by can change name.",
         "* It always answers; a question about a name that the prompt lacks gets a made-up answer.",
         "* English only. Other scripts pass through the tokenizer byte by byte, uncomprehended.",

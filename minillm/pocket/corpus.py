@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from minillm.pocket.arithmetic import counting_question, sum_question
 from minillm.pocket.facts import RELATIONS, ask, sample_facts, weave
+from minillm.pocket.pairs import pairs_text
 from minillm.pocket.stories import LENGTHS, sample_subject, story_request, write_story
 from minillm.pocket.talk import small_talk
 from minillm.pocket.words import estimate_tokens
@@ -23,7 +24,7 @@ Message = dict[str, str]
 class Chat:
     """Messages with roles "system", "user", "assistant"; `kind` names the skill it trains.
 
-    `raw` marks a plain text (one assistant message) written without any role markers.
+    `raw` marks one running text, written without any role markers.
     """
 
     kind: str
@@ -39,8 +40,11 @@ class Mix:
     stories: float = 0.0
     sums: float = 0.0
     talk: float = 0.0
+    pairs: float = 0.0
+    max_gap: int = 0  # words between name and value, in pairs
     min_facts: int = 2
     max_facts: int = 2
+    min_questions: int = 1
     max_questions: int = 4
     min_tokens: int = 0  # facts are padded with filler to a length in this range
     max_tokens: int = 0
@@ -80,7 +84,7 @@ def facts_chat(rng: random.Random, mix: Mix) -> Chat:
     facts = sample_facts(rng, count, relations=relations)
     tokens = rng.randint(mix.min_tokens, mix.max_tokens)
     text = weave(rng, facts, tokens)
-    asked = rng.sample(facts, min(count, rng.randint(1, mix.max_questions)))
+    asked = rng.choices(facts, k=rng.randint(mix.min_questions, mix.max_questions))
     pairs = [ask(rng, fact, inverse_share=mix.inverse_share) for fact in asked]
     if rng.random() < mix.system_share:
         system = _message("system", f"{rng.choice(_SYSTEM_LEADS)} {text}")
@@ -118,15 +122,21 @@ def talk_chat(rng: random.Random) -> Chat:
     return Chat("talk", _turns([small_talk(rng)]))
 
 
+def pairs_chat(rng: random.Random, max_gap: int) -> Chat:
+    return Chat("pairs", _turns(pairs_text(rng, max_gap)), raw=True)
+
+
 def sample_chat(rng: random.Random, mix: Mix) -> Chat:
     """One chat, its skill drawn by the mix's shares."""
-    kinds = ("facts", "stories", "sums", "talk")
-    weights = (mix.facts, mix.stories, mix.sums, mix.talk)
+    kinds = ("facts", "stories", "sums", "talk", "pairs")
+    weights = (mix.facts, mix.stories, mix.sums, mix.talk, mix.pairs)
     kind = rng.choices(kinds, weights)[0]
     if kind == "facts":
         return facts_chat(rng, mix)
     if kind == "stories":
         return story_chat(rng)
+    if kind == "pairs":
+        return pairs_chat(rng, mix.max_gap)
     return sums_chat(rng) if kind == "sums" else talk_chat(rng)
 
 

@@ -73,7 +73,7 @@ class ChatEncoder:
     def encode(self, chat: Chat) -> tuple[list[int], list[bool]]:
         """(ids, answer) of one chat; answer[i] is true where ids[i] is the assistant's word.
 
-        The ids are those of the chat template; a raw chat is bare text with an end marker,
+        The ids are those of the chat template; a raw chat is one bare text with an end marker,
         as a plain completion request begins.
         """
         ids = [] if chat.raw else [self._ids[BOS]]
@@ -85,6 +85,8 @@ class ChatEncoder:
             if not chat.raw:
                 ids.append(self._ids[f"<|{message['role']}|>"])
                 answer.append(False)
-            ids += [*words, self._ids[END]]
-            answer += [speaks] * (len(words) + 1)
+            if not chat.raw or message is chat.messages[-1]:
+                words = [*words, self._ids[END]]
+            ids += words
+            answer += [speaks] * len(words)
         return ids, answer

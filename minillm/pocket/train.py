@@ -29,6 +29,9 @@ from minillm.pocket.recall import recall_cases, share_exact
 from minillm.pocket.tokenizer import ChatEncoder, train_tokenizer
 
 
+AGAIN = 0.15  # share of the peak learning rate with which the last stage begins
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     stages: tuple[Stage, ...] = CURRICULUM
@@ -62,10 +65,15 @@ class State:
 
 
 def learning_rate(config: TrainConfig, tokens: int) -> float:
-    """Linear warm-up, then a cosine from the peak down to a twentieth of it."""
+    """Linear warm-up, then a cosine from the peak down to a twentieth of it; in the last stage, a
+    repetition, from `AGAIN` of the peak straight down to nothing."""
+    last = config.stages[-1].tokens
+    most = config.total_tokens - last
+    if tokens >= most:
+        return config.learning_rate * AGAIN * max(0.0, 1 - (tokens - most) / last)
     if tokens < config.warmup_tokens:
         return config.learning_rate * (tokens + 1) / config.warmup_tokens
-    done = (tokens - config.warmup_tokens) / max(1, config.total_tokens - config.warmup_tokens)
+    done = (tokens - config.warmup_tokens) / max(1, most - config.warmup_tokens)
     return config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
@@ -83,8 +91,8 @@ def weighted_loss(model: LlamaForCausalLM, batch: Batch, bf16: bool = False) -> 
 def make_optimizers(model: LlamaForCausalLM, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """Muon for the layers' matrices, AdamW for the embedding and the norms.
 
-    Two facts are copied after 0.4 M tokens, against 0.8 M with AdamW alone. Both share one
-    learning rate: Muon's updates are scaled to AdamW's usual size.
+    From random weights, two facts of different kinds were copied after 0.4 M tokens, against 0.8 M
+    with AdamW alone. Both share one learning rate: Muon's updates are scaled to AdamW's usual size.
     """
     hidden = [p for name, p in model.named_parameters() if p.ndim == 2 and "layers" in name]
     rest = [p for name, p in model.named_parameters() if p.ndim < 2 or "layers" not in name]
@@ -175,15 +183,16 @@ class Trainer:
         return loss.item()
 
     def _probe(self) -> None:
-        """Log held-out recall with two and four facts (and in a long text, late in training)."""
+        """Log held-out recall of four facts, by name alone too (and in a long text, late on)."""
         state = self.state
         stage = self.config.stages[state.stage]
-        wanted = {"recall_2": (2, 0), "recall_4": (4, 200)}
+        wanted = {"by_name_4": (4, 0), "recall_4": (4, 200)}
         if stage.mix.max_tokens > 1024:
             wanted["recall_1500"] = (16, 1500)
         entry: dict[str, float | str] = {"stage": stage.name, "tokens": state.tokens}
         for name, (facts, tokens) in wanted.items():
-            cases = recall_cases("probe", 24 if tokens > 1024 else 96, facts, tokens)
+            count, by_name = 24 if tokens > 1024 else 96, name.startswith("by_name")
+            cases = recall_cases("probe", count, facts, tokens, same_relation=by_name)
             entry[name] = round(share_exact(self.model, self.encoder, cases), 3)
         state.log.append(entry)
 

@@ -70,11 +70,15 @@ def test_batches_weigh_answers_and_ignore_padding(tokenizer: Tokenizer) -> None:
 
 def test_learning_rate_rises_then_falls() -> None:
     config = TrainConfig()
-    rates = [learning_rate(config, t) for t in range(0, config.total_tokens, 100_000)]
+    most = config.total_tokens - config.stages[-1].tokens
+    rates = [learning_rate(config, t) for t in range(0, most, 100_000)]
     peak = rates.index(max(rates))
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
     assert max(rates) == pytest.approx(config.learning_rate)
+    again = [learning_rate(config, t) for t in range(most, config.total_tokens + 1, 100_000)]
+    assert again == sorted(again, reverse=True)
+    assert again[-1] == 0
 
 
 def test_scaled_curriculum() -> None:
