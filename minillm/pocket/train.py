@@ -28,7 +28,6 @@ from minillm.pocket.export import export
 from minillm.pocket.recall import recall_cases, share_exact
 from minillm.pocket.tokenizer import ChatEncoder, train_tokenizer
 
-
 AGAIN = 0.15  # share of the peak learning rate with which the last stage begins
 
 
