@@ -1,0 +1,72 @@
+"""The Triton kernels on a CUDA device: the interpreter's matrix, and real sizes.
+
+make test-gpu
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from kernels.paged_case import Case
+from kernels.triton_matrix import MATRIX, Setting
+
+from minillm.kernels import kv_write, paged_attention, write_kv
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+DTYPES = [(torch.float32, 2e-5), (torch.float16, 4e-3), (torch.bfloat16, 0.03)]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), DTYPES, ids=str)
+@pytest.mark.parametrize("setting", MATRIX.values(), ids=MATRIX.keys())
+def test_equals_dense_attention(setting: Setting, dtype: torch.dtype, tolerance: float):
+    options = dict(setting.options)
+    case = Case(setting.lengths, **setting.shape, dtype=dtype)
+    if "sinks" in options:
+        want = case.dense(**{k: v for k, v in options.items() if k != "num_splits"})
+        got = case.paged("cuda", backend="triton", **options | {"sinks": options["sinks"].cuda()})
+        torch.testing.assert_close(got.double(), want, rtol=0, atol=tolerance)
+    else:
+        case.check(tolerance, "cuda", backend="triton", **options)
+
+
+REAL = {
+    "decodes": [(1, 4096)] * 64,
+    "one long decode": [(1, 65536)],
+    "prefills": [(4096, 4096)] * 2,
+    "mixed": [(1, 3000)] * 30 + [(512, 4000), (100, 100)],
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"sliding_window": 1000}, {"softcap": 20.0}], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("lengths", REAL.values(), ids=REAL.keys())
+def test_real_sizes_as_torch_computes_them(
+    lengths: list[tuple[int, int]], dtype: torch.dtype, options: dict[str, Any]
+):
+    case = Case(lengths, block_size=16, kv_heads=8, group=4, head_dim=128, dtype=dtype)
+    tensors = case.tensors("cuda")
+    scale = 128**-0.5
+    got = paged_attention(*tensors, scale=scale, backend="triton", **options)
+    in_fp32 = (*(t.float() for t in tensors[:3]), *tensors[3:])
+    want = paged_attention(*in_fp32, scale=scale, backend="torch", **options)
+    tolerance = 4e-3 if dtype == torch.float16 else 0.03
+    torch.testing.assert_close(got.float(), want, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_writes_as_torch_does(dtype: torch.dtype):
+    key = torch.randn(8, 300, 80, device="cuda").transpose(0, 1)
+    value = torch.randn(8, 300, 64, device="cuda").transpose(0, 1)
+    slots = torch.randperm(640, device="cuda")[:300]
+    slots[::7] = -1
+    caches = [torch.zeros(40, 16, 8, d, device="cuda", dtype=dtype) for d in (80, 64)]
+    wanted = [cache.clone() for cache in caches]
+    write_kv(key, value, caches[0], caches[1], slots, backend="triton")
+    kv_write.write_kv(key, value, wanted[0], wanted[1], slots)
+    assert torch.equal(caches[0], wanted[0])
+    assert torch.equal(caches[1], wanted[1])

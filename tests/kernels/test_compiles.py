@@ -1,0 +1,114 @@
+"""The Triton kernels compile for an H200 (sm_90), on a machine without one. Says nothing of speed.
+
+The interpreter runs what the compiler may refuse: types of loop variables, shapes of a dot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from kernels.triton_matrix import MATRIX, Setting
+
+from minillm.kernels import tiles as tiles_module
+
+SHARED_MEMORY = 227 * 1024  # bytes a program may use on Hopper
+TYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
+SAMPLE = ("mixed", "all three", "groups of three", "head size 192, of values 128")
+
+
+def compiled(kernel: Any, constants: dict[str, Any], types: dict[str, str], **options: int) -> Any:
+    """As a launch would: what is 1 or None is a constant, pointers are aligned."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    names = kernel.arg_names
+    signature = {
+        name: "constexpr"
+        if name in constants
+        else types.get(name, "*i64" if name.endswith("_ptr") else "i32")
+        for name in names
+    }
+    aligned = [n for n in names if signature[n].startswith("*") or n.endswith("stride")]
+    attributes = {
+        (names.index(n),): [["tt.divisibility", 16]] for n in aligned if n not in constants
+    }
+    source = ASTSource(kernel, signature, constants, attributes)
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+
+
+def check_attention(
+    setting: Setting, dtype: torch.dtype, num_seqs: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+    import triton
+
+    from minillm.kernels.plan import AttentionPlan
+    from minillm.kernels.triton_attention import _paged_attention
+
+    monkeypatch.setattr(tiles_module, "_num_sms", lambda _: 132)
+    lens = np.array(setting.lengths)
+    starts = np.concatenate(([0], lens[:, 0])).cumsum()
+    shape, device = setting.shape, torch.device("cuda")
+    plan = AttentionPlan(np.zeros((len(lens), 9)), lens[:, 1], starts, 16, device)
+    dim = shape.get("head_dim", 128)
+    v_dim, group = shape.get("v_dim", dim), shape.get("group", 2)
+    tiles = tiles_module.choose_tiles(plan, group, max(dim, v_dim), dtype.itemsize, device)
+    sinks = setting.options.get("sinks")
+    element, splits = TYPES[dtype], setting.options.get("num_splits", 1) > 1
+    types = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "sinks_ptr"), "*" + element)
+    types |= {"out_ptr": "*fp32" if splits else "*" + element, "lse_ptr": "*fp32", "scale": "fp32"}
+    constants = {
+        "HEAD_DIM": dim,
+        "V_DIM": v_dim,
+        "PADDED_DIM": max(16, triton.next_power_of_2(dim)),
+        "PADDED_V_DIM": max(16, triton.next_power_of_2(v_dim)),
+        "BLOCK_SIZE": shape["block_size"],
+        "GROUP": group,
+        "BLOCK_M": tiles.block_m,
+        "BLOCK_Q": tiles.block_q,
+        "TILE": tiles.keys,
+        "WINDOW": setting.options.get("sliding_window", 0),
+        "SOFTCAP": setting.options.get("softcap", 0.0),
+        "HAS_SINKS": sinks is not None,
+        "STORE_LSE": splits,
+        "DOT_IN_FP32": False,
+    }
+    constants |= {} if sinks is not None else {"sinks_ptr": None}
+    constants |= {} if num_seqs is None else {"num_seqs": num_seqs}
+    options = {"num_warps": tiles.num_warps, "num_stages": tiles.num_stages}
+    kernel = compiled(_paged_attention, constants, types, **options)
+    assert kernel.asm["cubin"]
+    assert kernel.metadata.shared <= SHARED_MEMORY
+
+
+@pytest.mark.parametrize("num_seqs", [None, 1], ids=["several sequences", "one"])
+@pytest.mark.parametrize("name", SAMPLE)
+def test_attention(name: str, num_seqs: int | None, monkeypatch: pytest.MonkeyPatch):
+    check_attention(MATRIX[name], torch.bfloat16, num_seqs, monkeypatch)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize("name", MATRIX)
+def test_attention_in_every_setting(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    check_attention(MATRIX[name], dtype, None, monkeypatch)
+
+
+def test_merge_write_and_the_simplest():
+    from minillm.kernels.simple_attention import _attend
+    from minillm.kernels.triton_kv_write import _write_kv
+    from minillm.kernels.triton_merge import _merge
+
+    merge_types = {"parts_ptr": "*fp32", "part_lse_ptr": "*fp32", "lse_ptr": "*fp32"}
+    merge_types["out_ptr"] = "*bf16"
+    assert compiled(_merge, {"DIM": 80, "PARTS": 128, "COLUMNS": 64}, merge_types).asm["cubin"]
+    names = ("key_ptr", "value_ptr", "k_cache_ptr", "v_cache_ptr")
+    tensors: dict[str, str] = dict.fromkeys(names, "*bf16")
+    sizes = {"NUM_HEADS": 3, "HEAD_DIM": 80, "V_DIM": 64, "K_ELEMENTS": 256, "V_ELEMENTS": 256}
+    assert compiled(_write_kv, sizes, tensors).asm["cubin"]
+    tensors = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "out_ptr"), "*bf16") | {"scale": "fp32"}
+    sizes = {"D": 80, "PADDED": 128, "BLOCK_SIZE": 16, "GROUP": 2}
+    assert compiled(_attend, sizes, tensors).asm["cubin"]
