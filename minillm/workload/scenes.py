@@ -117,7 +117,7 @@ def _short_behind_long(rng: random.Random) -> list[RequestSpec]:
 def _one_long_among_short(rng: random.Random) -> list[RequestSpec]:
     first = [_request(story_request(rng, "short"), 0.5 * i, 60) for i in range(2)]
     long = _request(story_request(rng, "long"), 2, 320)
-    others = [_request(story_request(rng, "short"), 3 + 90.0 * i, 60) for i in range(14)]
+    others = [_request(story_request(rng, "short"), 3 + 10.0 * i, 60) for i in range(14)]
     return [*first, long, *others]
 
 
@@ -136,7 +136,7 @@ def _three_ways(rng: random.Random) -> list[RequestSpec]:
 
 def _answers_of_a_kind(rng: random.Random) -> list[RequestSpec]:
     lengths = ("medium", "short", "medium", "long") * 5
-    return [_request(story_request(rng, kind), 25.0 * i, 320) for i, kind in enumerate(lengths)]
+    return [_request(story_request(rng, kind), 10.0 * i, 320) for i, kind in enumerate(lengths)]
 
 
 _ALL = (
