@@ -28,10 +28,12 @@ def choose_backend(backend: str, device: torch.device) -> str:
             f"unknown attention_backend {backend!r}.{closest(backend, ATTENTION_BACKENDS)} "
             f"Known: {', '.join(ATTENTION_BACKENDS)}."
         )
+    if backend == "torch":  # asked by every layer of every step
+        return backend
     obstacle = _obstacle(device)
     if backend == "triton" and obstacle:
         raise ConfigError(f"attention_backend='triton' cannot run here: {obstacle}")
-    return "torch" if backend == "torch" or obstacle else "triton"
+    return "torch" if obstacle else "triton"
 
 
 def _obstacle(device: torch.device) -> str | None:
