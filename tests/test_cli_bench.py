@@ -142,7 +142,7 @@ def test_a_failing_cell_is_told_beside_the_others(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
-    asked = [*SWEEP, "--result-dir", tmp_path, "--num-prompts", 300]
+    asked = [*SWEEP, "--result-dir", tmp_path, "--num-prompts", 2000]
     arguments = [str(arg) for arg in asked]
     with subprocess.Popen(
         [sys.executable, "-m", "minillm", "bench", *arguments, "--dataset-name", "sharegpt"],

@@ -227,6 +227,7 @@ class ForkMachine(RuleBasedStateMachine):
         parent = self.one(data)
         if parent is None or parent.num_uncomputed_tokens:
             return
+        self.carry_out()  # an engine forks when the step that computed the parent is over
         child = request(f"{self.count}.1", parent.token_ids(0, parent.num_tokens))
         self.count += 1
         child.num_computed_tokens = parent.num_computed_tokens
