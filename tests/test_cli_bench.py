@@ -148,6 +148,8 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
         [sys.executable, "-m", "minillm", "bench", *arguments, "--dataset-name", "sharegpt"],
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background of a shell, they are told to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("*.json")) and time.monotonic() < deadline:
