@@ -14,8 +14,8 @@ import pytest
 
 from minillm import ConfigError, Trace, simulate
 from minillm.events import Preempted
+from minillm.run_summary import RunSummary
 from minillm.scheduling import SYSTEMS
-from minillm.simulation import RunSummary
 from minillm.workload import RequestSpec
 
 

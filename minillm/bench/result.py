@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 from minillm.bench.settings import Help, parse_limits
 from minillm.config import ConfigError, closest
-from minillm.simulation import RunSummary
+from minillm.run_summary import RunSummary
+from minillm.trace.metrics import PERCENTILES
 
 METRICS = {
     "ttft": ("TTFT", "Time to First Token"),
@@ -22,7 +23,6 @@ METRICS = {
     "e2el": ("E2EL", "End-to-end Latency"),
     "queue": ("Queue", "Arrival to First Admission"),
 }
-PERCENTILES = (50, 90, 95, 99)
 _WIDTH = 50
 
 

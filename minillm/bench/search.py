@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from minillm.bench.result import METRICS, PERCENTILES
-from minillm.bench.settings import GOODPUT, check_rate, told
+from minillm.bench.result import METRICS
+from minillm.bench.settings import check_rate, told
 from minillm.config import ConfigError, closest
-from minillm.simulation import RunSummary, simulate
+from minillm.run_summary import RunSummary
+from minillm.simulation import simulate
+from minillm.trace.metrics import GOODPUT, PERCENTILES
 from minillm.workload.spec import RequestSpec
 
 STATISTICS = tuple(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from minillm.events import Step
-from minillm.simulation import RunSummary
+from minillm.run_summary import RunSummary
 from minillm.workload.driver import WorkloadDriver
 from minillm.workload.spec import RequestSpec
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from minillm.config import ConfigError, closest
-from minillm.simulation import RunSummary, simulate
+from minillm.run_summary import RunSummary
+from minillm.simulation import simulate
+from minillm.trace.metrics import GOODPUT
 from minillm.workload.spec import RequestSpec
-
-GOODPUT = ("ttft", "tpot", "e2el")
-"""What a goodput limit may be on, per request."""
 
 
 @dataclass(frozen=True, slots=True)

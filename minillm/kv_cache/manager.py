@@ -139,13 +139,11 @@ class KVCache:
 
     def take_moves(self) -> BlockMoves:
         """The copies that the step now to be executed begins with."""
-        if not self.moves:
-            if self.swap is not None:
-                self.swap.settle()
-            return NO_MOVES
-        moves, self.moves = self.moves, BlockMoves()
         if self.swap is not None:
             self.swap.settle()
+        if not self.moves:
+            return NO_MOVES
+        moves, self.moves = self.moves, BlockMoves()
         return moves
 
     def lost(self, moves: BlockMoves) -> set[str]:

@@ -183,20 +183,19 @@ class Plan:
         if needs > free:
             self._blocked(request, WaitReason.NO_KV_BLOCKS, ALL_RUNNING, needs, max(0, free))
             return False
-        if not self._enter(request, slots, hit):
+        if not self._enter(request, slots, hit, cached):
             run = self.kv_cache.largest_run
             self._blocked(request, WaitReason.FRAGMENTED, ALL_RUNNING, needs, run)
             return False
         self._add(request, tokens)
         return True
 
-    def _enter(self, request: Request, slots: int, hit: PrefixHit) -> bool:
+    def _enter(self, request: Request, slots: int, hit: PrefixHit, cached: int) -> bool:
         """`request` is admitted with room for `slots` tokens; False when no run is long enough. Its
-        tokens that are swapped out come back, else it begins with the cached ones of `hit`."""
+        tokens that are swapped out come back, else it begins with the `cached` ones of `hit`."""
         log = self.kv_cache.log
         begin = len(log)
         swapped = request.num_computed_tokens > 0
-        cached = 0 if swapped else len(hit.blocks) * self.kv_cache.block_size
         if not self.kv_cache.allocate(request, slots, hit):
             return False
         # Admitted precedes what was just logged, so that the fold sees a running sequence grow.

@@ -69,7 +69,7 @@ class RankedPlan(Plan):
                 slots, hit = request.num_computed_tokens, kv_cache.find_prefix(request)
                 if kv_cache.blocks_needed(request, slots, hit) > kv_cache.num_free_blocks - keep:
                     break
-                if not self._enter(request, slots, hit):
+                if not self._enter(request, slots, hit, cached=0):
                     break
         kv_cache.moves.early += kv_cache.moves.num_swapped - before
 

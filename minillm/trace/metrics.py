@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from minillm.trace.digest import RequestRecord
     from minillm.trace.trace import Trace
 
-_PERCENTILES = (50, 90, 95, 99)
-_GOODPUT = ("ttft", "tpot", "e2el")
+PERCENTILES = (50, 90, 95, 99)
+GOODPUT = ("ttft", "tpot", "e2el")
+"""What a goodput limit may be on, per request."""
 
 
 def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -94,10 +95,10 @@ def _latencies(request: RequestRecord, forks: Sequence[RequestRecord]) -> dict[s
 def _checked(goodput: Mapping[str, float] | None) -> dict[str, float]:
     limits = dict(goodput or {})
     for name, limit in limits.items():
-        if name not in _GOODPUT:
+        if name not in GOODPUT:
             raise ValueError(
-                f"unknown goodput limit {name!r}.{closest(name, _GOODPUT)} "
-                f"Known: {', '.join(_GOODPUT)} (milliseconds)."
+                f"unknown goodput limit {name!r}.{closest(name, GOODPUT)} "
+                f"Known: {', '.join(GOODPUT)} (milliseconds)."
             )
         if not limit >= 0:
             raise ValueError(f"the goodput limit for {name} must be ≥ 0 ms, got {limit}")
@@ -113,7 +114,7 @@ def _statistics(name: str, values: Sequence[float]) -> dict[str, float]:
         f"mean_{name}_ms": mean,
         f"median_{name}_ms": _percentile(ordered, 50),
         f"std_{name}_ms": math.sqrt(variance),
-        **{f"p{p}_{name}_ms": _percentile(ordered, p) for p in _PERCENTILES},
+        **{f"p{p}_{name}_ms": _percentile(ordered, p) for p in PERCENTILES},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from minillm.bench import Reporting, WorkloadSettings, block, result, save
 from minillm.cli.shell import fail, notes, output
-from minillm.simulation import RunSummary
+from minillm.run_summary import RunSummary
 from minillm.workload.spec import RequestSpec
 
 
