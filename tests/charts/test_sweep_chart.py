@@ -82,3 +82,4 @@ def test_it_is_drawn_to_a_file(suffix: str, begins: str, tmp_path: Path) -> None
 
 def test_infinite_rates_alone_still_make_a_chart(tmp_path: Path) -> None:
     save(sweep_chart(rows(("inf",))), tmp_path / "chart.svg")
+    assert "<svg" in (tmp_path / "chart.svg").read_text()
