@@ -289,7 +289,10 @@ export function createStage(root, options = {}) {
     const changed = player.isPlaying !== readAs;
     const wait = READOUT_EVERY - (now - lastReadout);
     if (player.isPlaying && !changed && wait > 0) {
-      later ||= setTimeout(() => publish(performance.now()), wait);
+      later ||= setTimeout(() => {
+        later = 0; // a timer may come a moment early, and then another is needed
+        publish(performance.now());
+      }, wait);
       return;
     }
     clearTimeout(later);

@@ -142,6 +142,23 @@ def test_streamlit_chunks_may_repeat_and_may_be_lost(page: Any) -> None:
 
 
 @pytest.mark.browser
+def test_the_read_out_arrives_though_timers_come_early(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate("""() => {
+        const timer = setTimeout;
+        const frame = requestAnimationFrame;
+        window.setTimeout = (f, ms) => timer(f, ms / 2);
+        window.requestAnimationFrame = (f) => timer(() => frame(f), 100); // a busy machine
+    }""")
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    page.evaluate("() => host('a', 0, 10)")
+    page.wait_for_function("() => seen().step === 9", polling=50)
+    for n in range(10, 25, 3):
+        page.evaluate(f"() => host('a', {n}, {n + 3})")
+        page.wait_for_function(f"() => seen().step === {n + 2}", polling=50)
+
+
+@pytest.mark.browser
 def test_streamlit_hands_on_what_is_asked_of_the_engine(page: Any) -> None:
     header, records = synthetic_traces.one_long()
     page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
