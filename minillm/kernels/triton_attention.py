@@ -18,7 +18,7 @@ import triton.language as tl
 from minillm.kernels.jit import jit
 from minillm.kernels.plan import AttentionPlan, plan_attention
 from minillm.kernels.splits import split_keys
-from minillm.kernels.tiles import choose_tiles
+from minillm.kernels.tiles import AttentionShape, Tiles, choose_tiles
 from minillm.kernels.triton_merge import merge_attention
 
 LOG2E = tl.constexpr(1.4426950408889634)
@@ -178,13 +178,15 @@ def paged_attention(
     layout: str = "NHD",
     plan: AttentionPlan | None = None,
     num_splits: int | None = None,
+    tiles: Tiles | None = None,
     return_lse: bool = False,
 ) -> Any:
     """As `torch_attention.paged_attention`, whose docstring has the shapes: [T, Hq, Dv].
 
     A query that sees no key gets zeros. `plan` tells the lengths without asking the device;
-    `num_splits` overrides what `splits.py` would choose. With `return_lse` the natural logarithm
-    of each softmax's denominator, sinks included, comes second, as in (out, lse): [T, Hq] fp32.
+    `num_splits` and `tiles` override what `splits.py` and `tiles.py` would choose. With
+    `return_lse` the natural logarithm of each softmax's denominator, sinks included, comes second,
+    as in (out, lse): [T, Hq] fp32.
     """
     if layout not in ("NHD", "HND"):
         raise ValueError(f"unknown layout {layout!r}; known: 'NHD', 'HND'")
@@ -197,7 +199,9 @@ def paged_attention(
     num_tokens, num_heads, head_dim = q.shape
     _, block_size, num_kv_heads, v_dim = v_cache.shape
     group = num_heads // num_kv_heads
-    tiles = choose_tiles(plan, group, max(head_dim, v_dim), q.element_size(), q.device)
+    if tiles is None:
+        shape = AttentionShape(group, head_dim, v_dim, q.dtype, k_cache.dtype)
+        tiles = choose_tiles(plan.max_query_len, shape, q.device)
     visible = plan.keys_per_tile(tiles.block_q, sliding_window)
     num_splits, split_len = split_keys(visible, num_kv_heads, tiles.num_sms, num_splits=num_splits)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -59,9 +57,8 @@ def equals_dense_attention(
     shape: dict[str, Any] = {"kv_heads": kv_heads, "group": group, "head_dim": head_dim}
     sinks = torch.linspace(-2, 2, kv_heads * group) if with_sinks else None
     case = Case(pairs, block_size=block_size, **shape, seed=seed)
-    chosen = patch.object(triton_attention, "choose_tiles", lambda *_: tiles)
-    with chosen if tiles else nullcontext():
-        case.check(sliding_window=window, softcap=softcap, sinks=sinks, num_splits=num_splits)
+    launch = {"num_splits": num_splits, "tiles": tiles}
+    case.check(sliding_window=window, softcap=softcap, sinks=sinks, **launch)
 
 
 drawn = given(

@@ -16,6 +16,7 @@ from minillm.kernels import paged_attention
 from minillm.kernels.kv_write import write_kv
 
 NAN = float("nan")
+LAUNCH = ("backend", "num_splits", "tiles")
 
 
 class Case:
@@ -75,10 +76,10 @@ class Case:
         )
 
     def check(self, tolerance: float = 2e-5, device: str = "cpu", **options: Any) -> None:
-        """`backend` and `num_splits` are for the kernel alone."""
+        """`backend`, `num_splits` and `tiles` are for the kernel alone."""
         got = self.paged(device, **options)
         assert got.dtype == self.q.dtype
-        defined = {k: v for k, v in options.items() if k not in ("backend", "num_splits")}
+        defined = {k: v for k, v in options.items() if k not in LAUNCH}
         torch.testing.assert_close(got.double(), self.dense(**defined), rtol=0, atol=tolerance)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from kernels.triton_matrix import MATRIX, Setting
 
-from minillm.kernels import tiles as tiles_module
+from minillm.kernels.tiles import AttentionShape, Tiles, rule_tiles
 
 SHARED_MEMORY = 227 * 1024  # bytes a program may use on Hopper
 TYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
@@ -40,22 +40,17 @@ def compiled(kernel: Any, constants: dict[str, Any], types: dict[str, str], **op
 
 
 def check_attention(
-    setting: Setting, dtype: torch.dtype, num_seqs: int | None, monkeypatch: pytest.MonkeyPatch
+    setting: Setting, dtype: torch.dtype, num_seqs: int | None, tiles: Tiles | None = None
 ) -> None:
-    import numpy as np
     import triton
 
-    from minillm.kernels.plan import AttentionPlan
     from minillm.kernels.triton_attention import _paged_attention
 
-    monkeypatch.setattr(tiles_module, "_num_sms", lambda _: 132)
-    lens = np.array(setting.lengths)
-    starts = np.concatenate(([0], lens[:, 0])).cumsum()
-    shape, device = setting.shape, torch.device("cuda")
-    plan = AttentionPlan(np.zeros((len(lens), 9)), lens[:, 1], starts, 16, device)
-    dim = shape.get("head_dim", 128)
+    shape, dim = setting.shape, setting.shape.get("head_dim", 128)
     v_dim, group = shape.get("v_dim", dim), shape.get("group", 2)
-    tiles = tiles_module.choose_tiles(plan, group, max(dim, v_dim), dtype.itemsize, device)
+    if tiles is None:
+        longest = max(new for new, _ in setting.lengths)
+        tiles = rule_tiles(longest, AttentionShape(group, dim, v_dim, dtype, dtype), num_sms=132)
     sinks = setting.options.get("sinks")
     element, splits = TYPES[dtype], setting.options.get("num_splits", 1) > 1
     types = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "sinks_ptr"), "*" + element)
@@ -86,15 +81,15 @@ def check_attention(
 
 @pytest.mark.parametrize("num_seqs", [None, 1], ids=["several sequences", "one"])
 @pytest.mark.parametrize("name", SAMPLE)
-def test_attention(name: str, num_seqs: int | None, monkeypatch: pytest.MonkeyPatch):
-    check_attention(MATRIX[name], torch.bfloat16, num_seqs, monkeypatch)
+def test_attention(name: str, num_seqs: int | None):
+    check_attention(MATRIX[name], torch.bfloat16, num_seqs)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 @pytest.mark.parametrize("name", MATRIX)
-def test_attention_in_every_setting(name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch):
-    check_attention(MATRIX[name], dtype, None, monkeypatch)
+def test_attention_in_every_setting(name: str, dtype: torch.dtype):
+    check_attention(MATRIX[name], dtype, None)
 
 
 def test_merge_write_and_the_simplest():
