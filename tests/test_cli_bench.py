@@ -86,6 +86,8 @@ def test_serve_answers_texts(tmp_path: Path) -> None:
         (("capacity", "--slo", "p98_itl:3"), "unknown limit 'p98_itl'"),
         (("capacity", "--slo", "p99_itl:x"), "a limit is NAME:MILLISECONDS"),
         (("capacity", "--goodput", "ttft:9", "--attainment", 2), "attainment must be in (0, 1]"),
+        (("capacity", "--slo", "p99_itl:9", "--attainment", 0.9), "the share of requests within"),
+        (("serve", *SMALL, "--num-warmups", 5), "num_warmups 5 is more than the 4 requests"),
         (("capacity", "--slo", "p99_itl:3", "--start-rate", "inf"), "start must be finite"),
         (("sweep", "--schedulers", "vlm", "--rates", 1), "Did you mean 'vllm'?"),
         (("sweep", "--schedulers", "vllm", "--rates", -1), "a request rate must be above 0"),

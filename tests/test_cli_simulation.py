@@ -65,6 +65,8 @@ def test_a_published_trace_is_served(tmp_path: Path) -> None:
     assert (rows["Successful requests"], rows["Failed requests"]) == ("2", "1")
     assert "Request rate configured (RPS)" not in rows
     assert "refused, 1 requests, the first: the prompt has 5,000 tokens" in result.stderr
+    asked = ("simulate", "--dataset-path", path, "--dataset-name", "vidur", "--num-prompts", 4)
+    assert "num_prompts 4 is more than the 3 requests of" in refused(shell(*asked))
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,8 @@ def test_a_published_trace_is_served(tmp_path: Path) -> None:
         (("--random-range-ratio", "1"), "random_range_ratio must be in [0, 1)"),
         (("--request-rate", "-1"), "a request rate must be above 0"),
         (("--burstiness", "0"), "burstiness must be between"),
+        (("--label", "a"), "label is for results that are saved: add save_result"),
+        (("--dataset-name", "alpaca", "--random-input-len", 9), "random_input_len is for dataset"),
         (("--goodput", "ttft"), "a goodput limit is NAME:MILLISECONDS"),
         (("--goodput", "ttft:1", "speed:3"), "unknown goodput limit 'speed'"),
         (("--goodput", "ttft:-1"), "must be ≥ 0 ms"),

@@ -16,6 +16,11 @@ from minillm.live import FULL_SPEED
 from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES
 
+_POOL = {
+    "block_size": "Of paged memory.",
+    "num_blocks": "Of paged memory. Any other memory gets as many token slots.",
+}
+
 
 def draw(session: Session) -> None:
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="xsmall"):
@@ -110,6 +115,7 @@ def _settings(session: Session) -> None:
     st.caption("For the next run. Empty: as the scene has it.")
     choice = session.choice
     given = choice.the_scene.settings_for(choice.scheduler, choice.memory)
+    given |= {name: choice.the_scene.settings.get(name) for name in _POOL}
     left, right = st.columns(2)
     for column, (name, label) in zip(
         (left, right, left, right),
@@ -122,7 +128,11 @@ def _settings(session: Session) -> None:
         strict=True,
     ):
         column.number_input(
-            label, step=1, key=session.key(name), placeholder=_given(given.get(name))
+            label,
+            step=1,
+            key=session.key(name),
+            placeholder=_given(given.get(name)),
+            help=_POOL.get(name),
         )
     left.selectbox(
         "Prefix caching",

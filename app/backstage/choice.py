@@ -15,7 +15,7 @@ from minillm.workload.scenes import SCENES, Scene, get_scene
 PACES = (2.0, 8.0, 32.0, FULL_SPEED)  # steps per second
 FIRST_SCENE = "long-prompt"
 
-_COUNTS = ("block_size", "num_blocks", "max_num_batched_tokens", "max_num_seqs")
+_OVERRIDES = ("max_num_batched_tokens", "max_num_seqs", "enable_prefix_caching")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,10 @@ class Choice:
 
     def engine_settings(self) -> dict[str, Any]:
         """Engine settings: the scene's, and over them what was chosen here."""
-        settings = self.the_scene.settings_for(self.scheduler, self.memory)
-        chosen = {name: getattr(self, name) for name in (*_COUNTS, "enable_prefix_caching")}
+        settings = self.the_scene.settings_for(
+            self.scheduler, self.memory, block_size=self.block_size, num_blocks=self.num_blocks
+        )
+        chosen = {name: getattr(self, name) for name in _OVERRIDES}
         settings.update({name: value for name, value in chosen.items() if value is not None})
         return {**settings, "preemption": self.preemption, "seed": self.seed}
 

@@ -9,7 +9,15 @@ from minillm.bench.datasets import WorkloadSettings
 from minillm.bench.result import Reporting, block, plain, result, save
 from minillm.bench.search import Capacity, Probe, Slo, capacity
 from minillm.bench.serving import serve
-from minillm.bench.settings import EngineSettings, SystemSettings, parse_limits
+from minillm.bench.settings import (
+    EngineSettings,
+    Goodput,
+    MaxConcurrency,
+    Seed,
+    StepSettings,
+    SystemSettings,
+    parse_limits,
+)
 from minillm.bench.sweeping import Cell, Failure, Sweep
 from minillm.bench.table import write_parquet
 
@@ -18,9 +26,13 @@ __all__ = [
     "Cell",
     "EngineSettings",
     "Failure",
+    "Goodput",
+    "MaxConcurrency",
     "Probe",
     "Reporting",
+    "Seed",
     "Slo",
+    "StepSettings",
     "Sweep",
     "SystemSettings",
     "WorkloadSettings",

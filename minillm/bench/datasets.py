@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from minillm.bench.settings import Help, check_rate
+from minillm.bench.settings import Help, Seed, check_rate
 from minillm.config import ConfigError, closest
 from minillm.workload.arrivals import gamma
 from minillm.workload.lengths import DATASETS, Lengths, Uniform
-from minillm.workload.readers import READERS, TraceFileError, read_sharegpt
+from minillm.workload.readers import READERS, read_custom, read_sharegpt
 from minillm.workload.spec import RequestSpec
 from minillm.workload.synthetic import synthetic
 
@@ -25,11 +24,15 @@ DRAWN = ("random", *DATASETS)
 TEXTS = ("sharegpt", "custom")
 READ = (*READERS, *TEXTS)
 DEFAULT_NUM_PROMPTS = 1000
+RANDOM_INPUT_LEN, RANDOM_OUTPUT_LEN, CUSTOM_OUTPUT_LEN = 1024, 128, 256
+
+_OF_RANDOM = ("random_input_len", "random_output_len", "random_range_ratio", "random_prefix_len")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadSettings:
-    """Which requests, how many, and how they arrive."""
+    """Which requests, how many, and how they arrive. Raises ConfigError for a setting that the
+    data set has no use for."""
 
     dataset_name: Annotated[
         str, Help(f"Lengths to draw: {', '.join(DRAWN)}; with --dataset-path: {', '.join(READ)}.")
@@ -42,21 +45,47 @@ class WorkloadSettings:
     burstiness: Annotated[
         float | None, Help("1 is Poisson, less comes in bursts, more is steadier.")
     ] = None
-    random_input_len: Annotated[int, Help("random: prompt tokens.", min=1)] = 1024
-    random_output_len: Annotated[int, Help("random: output tokens.", min=1)] = 128
+    random_input_len: Annotated[
+        int | None, Help(f"random: prompt tokens; by default {RANDOM_INPUT_LEN}.", min=1)
+    ] = None
+    random_output_len: Annotated[
+        int | None, Help(f"random: output tokens; by default {RANDOM_OUTPUT_LEN}.", min=1)
+    ] = None
     random_range_ratio: Annotated[
-        float, Help("random: lengths are uniform within this share of the two above; under 1.")
-    ] = 0.0
+        float | None,
+        Help("random: lengths are uniform within this share of the two above; under 1."),
+    ] = None
     random_prefix_len: Annotated[
-        int, Help("random: tokens before each prompt, the same in all.", min=0)
-    ] = 0
+        int | None, Help("random: tokens before each prompt, the same in all.", min=0)
+    ] = None
     custom_output_len: Annotated[
-        int, Help("custom: output tokens at most, where a line has no output_tokens.", min=1)
-    ] = 256
+        int | None,
+        Help(
+            "custom: output tokens at most, where a line has no output_tokens; by default "
+            f"{CUSTOM_OUTPUT_LEN}.",
+            min=1,
+        ),
+    ] = None
     max_total_len: Annotated[
         int | None, Help("Shorten prompts so that prompt and output together are no longer.", min=2)
     ] = None
-    seed: Annotated[int, Help("The same seed gives the same requests and draws.", min=0)] = 0
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        self._only_for("random", *_OF_RANDOM)
+        self._only_for("custom", "custom_output_len")
+        if self.max_total_len is not None and self.dataset_name in TEXTS:
+            raise ConfigError(
+                f"max_total_len is for requests given by length; {self.dataset_name} has texts."
+            )
+
+    def _only_for(self, dataset: str, *settings: str) -> None:
+        given = [name for name in settings if getattr(self, name) is not None]
+        if given and self.dataset_name != dataset and self.dataset_name in (*DRAWN, *READ):
+            raise ConfigError(
+                f"{given[0]} is for dataset_name {dataset!r}; {self.dataset_name!r} has lengths of "
+                "its own. Leave it out."
+            )
 
     def requests(
         self, request_rate: float | None = None, count_tokens: CountTokens | None = None
@@ -64,9 +93,8 @@ class WorkloadSettings:
         """The requests, in order of arrival.
 
         `request_rate` (requests per second, gamma-distributed gaps) replaces a trace's own times;
-        None is `own_rate`. Whatever the rate, the same
-        seed gives the same requests and the same gaps to scale. `count_tokens`, of a real model,
-        allows data sets of text.
+        None is `own_rate`. Whatever the rate, the same seed gives the same requests and the same
+        gaps to scale. `count_tokens`, of a real model, allows data sets of text.
         Raises ConfigError, TraceFileError.
         """
         if request_rate is not None:
@@ -76,15 +104,33 @@ class WorkloadSettings:
                 f"burstiness must be between 0.001 and 1,000,000, got {self.burstiness:g}: 1 is "
                 "Poisson, less comes in bursts, more is steadier."
             )
-        if self.max_total_len is not None and self.dataset_name in TEXTS:
-            raise ConfigError(
-                f"max_total_len is for requests given by length; {self.dataset_name} has texts."
-            )
         if self.dataset_path is None:
-            return self._drawn(request_rate)
-        found = self._read(self.dataset_path, count_tokens)[: self.num_prompts]
-        found = [self._shortened(spec) for spec in found]
-        return found if request_rate is None else self._timed(found, request_rate)
+            requests = self._drawn(request_rate)
+        else:
+            found = self._read(self.dataset_path, count_tokens)
+            if self.num_prompts is not None and self.num_prompts > len(found):
+                raise ConfigError(
+                    f"num_prompts {self.num_prompts:,} is more than the {len(found):,} requests of "
+                    f"{self.dataset_path}. Leave it out to serve them all."
+                )
+            requests = [self._shortened(spec) for spec in found[: self.num_prompts]]
+            if request_rate is not None:
+                requests = self._timed(requests, request_rate)
+        self._check_gaps(request_rate)
+        return requests
+
+    def _check_gaps(self, request_rate: float | None) -> None:
+        rate = self.own_rate if request_rate is None else request_rate
+        if self.burstiness is not None and rate is None:
+            raise ConfigError(
+                "burstiness shapes the gaps of a request rate, and the file has times of its own. "
+                "Give a request_rate in their place, or leave burstiness out."
+            )
+        if self.burstiness is not None and rate == math.inf:
+            raise ConfigError(
+                "burstiness shapes the gaps of a request rate, and at an infinite one all arrive "
+                "at once. Give a finite request_rate, or leave burstiness out."
+            )
 
     @property
     def own_rate(self) -> float | None:
@@ -133,7 +179,7 @@ class WorkloadSettings:
         rate = rate or self.own_rate or math.inf
         drawn = [replace(spec, arrival_time=spec.arrival_time / rate) for spec in drawn]
         prefix = self.random_prefix_len
-        if name != "random" or not prefix:
+        if not prefix:
             return drawn
         return [
             self._shortened(
@@ -148,13 +194,16 @@ class WorkloadSettings:
         ]
 
     def _uniform(self) -> Uniform:
-        ratio = self.random_range_ratio
+        ratio = self.random_range_ratio or 0.0
         if not 0 <= ratio < 1:
             raise ConfigError(f"random_range_ratio must be in [0, 1), got {ratio}.")
         low, high = 1 - ratio, 1 + ratio
         (a, b), (c, d) = (
             (max(1, math.floor(length * low)), math.ceil(length * high))
-            for length in (self.random_input_len, self.random_output_len)
+            for length in (
+                self.random_input_len or RANDOM_INPUT_LEN,
+                self.random_output_len or RANDOM_OUTPUT_LEN,
+            )
         )
         return Uniform((a, b), (c, d))
 
@@ -174,28 +223,9 @@ class WorkloadSettings:
                 return READERS[name](path)
             if name == "sharegpt" and count_tokens is not None:
                 return read_sharegpt(path, count_tokens, skip_empty=True)
-            return list(self._custom(path))
+            return read_custom(path, self.custom_output_len or CUSTOM_OUTPUT_LEN)
         except OSError as error:
             raise _unreadable(path, error) from None
-
-    def _custom(self, path: Path) -> Iterator[RequestSpec]:
-        """JSON lines of prompt and, where known, output_tokens; the model may end earlier."""
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                    yield RequestSpec(
-                        prompt=[{"role": "user", "content": row["prompt"]}],
-                        max_tokens=row.get("output_tokens", self.custom_output_len),
-                    )
-                except KeyError as error:
-                    raise TraceFileError(
-                        f"{path} line {number}: there is no field {error}"
-                    ) from None
-                except (ValueError, TypeError, AttributeError) as error:
-                    raise TraceFileError(f"{path} line {number}: {error}") from None
 
     def _shortened(self, spec: RequestSpec) -> RequestSpec:
         limit, prompt, output = self.max_total_len, spec.prompt_len or 0, spec.output_len or 0

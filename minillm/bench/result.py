@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from minillm.bench.settings import Help, parse_limits
+from minillm.bench.settings import Goodput, Help, parse_limits
 from minillm.config import ConfigError, closest
 from minillm.run_summary import RunSummary
 from minillm.trace.metrics import PERCENTILES
@@ -30,16 +30,14 @@ _WIDTH = 50
 class Reporting:
     """Which figures, by what name, and where to."""
 
-    goodput: Annotated[
-        tuple[str, ...], Help("Limits a request must meet, e.g. ttft:200 tpot:50 (ms).")
-    ] = ()
+    goodput: Goodput = ()
     percentile_metrics: Annotated[str, Help(f"Of {', '.join(METRICS)}, comma-separated.")] = (
         "ttft,tpot,itl"
     )
     metric_percentiles: Annotated[
         str, Help(f"Of {', '.join(map(str, PERCENTILES))}, comma-separated.")
     ] = "99"
-    label: Annotated[str | None, Help("A name for the results.")] = None
+    label: Annotated[str | None, Help("A name for the results that are saved.")] = None
     save_result: Annotated[bool, Help("Save the results as JSON.")] = False
     result_dir: Annotated[Path | None, Help("The folder to save them in; by default this one.")] = (
         None
@@ -49,8 +47,13 @@ class Reporting:
     ] = None
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for names and percentiles that are not measured, before anything
-        runs."""
+        """Raises ConfigError, before anything runs, for names and percentiles that are not measured
+        and for what is said of a file that is not to be written."""
+        for name in ("label", "result_dir", "result_filename"):
+            if getattr(self, name) is not None and not self.save_result:
+                raise ConfigError(
+                    f"{name} is for results that are saved: add save_result, or leave it out."
+                )
         for name in self.metrics:
             if name not in METRICS:
                 raise ConfigError(

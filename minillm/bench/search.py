@@ -25,7 +25,7 @@ STATISTICS = tuple(
 _FACTOR = 2.0  # between two rates of the bracket
 _MOST = 24  # so many doublings or halvings of the rate, and no more
 
-
+DEFAULT_ATTAINMENT = 0.9
 FINEST = 1e-6  # the smallest tolerance: rates closer than this are one rate
 
 
@@ -33,12 +33,12 @@ FINEST = 1e-6  # the smallest tolerance: rates closer than this are one rate
 class Slo:
     """A service level objective: every statistic at or under its limit (ms), e.g.
     `{"p99_itl": 200, "median_queue": 2000}`; and, of all requests, at least the share `attainment`
-    within all limits of `goodput` (ms), e.g. `{"ttft": 500, "tpot": 50}`. A request that was
-    refused or failed is within none. Raises ConfigError for what cannot be measured."""
+    (None: 0.9) within all limits of `goodput` (ms), e.g. `{"ttft": 500, "tpot": 50}`. A request
+    that was refused or failed is within none. Raises ConfigError for what cannot be measured."""
 
     limits: Mapping[str, float] = field(default_factory=dict)
     goodput: Mapping[str, float] = field(default_factory=dict)
-    attainment: float = 0.9
+    attainment: float | None = None
 
     def __post_init__(self) -> None:
         for given, known in ((self.limits, STATISTICS), (self.goodput, GOODPUT)):
@@ -51,8 +51,18 @@ class Slo:
                     raise ConfigError(f"the limit for {name} must be ≥ 0 ms, got {limit}.")
         if not (self.limits or self.goodput):
             raise ConfigError("an SLO needs limits, e.g. p99_itl:200, or goodput, e.g. ttft:500.")
-        if not 0 < self.attainment <= 1:
+        if self.attainment is not None and not self.goodput:
+            raise ConfigError(
+                "attainment is the share of requests within the goodput limits: give some, e.g. "
+                "ttft:500, or leave it out."
+            )
+        if not 0 < self.share <= 1:
             raise ConfigError(f"attainment must be in (0, 1], got {self.attainment}.")
+
+    @property
+    def share(self) -> float:
+        """Of requests that must be within `goodput`."""
+        return DEFAULT_ATTAINMENT if self.attainment is None else self.attainment
 
     def measure(self, run: RunSummary) -> dict[str, float]:
         """What this SLO is about, of `run`: ms by the names of `limits`, and the `attainment`."""
@@ -67,12 +77,12 @@ class Slo:
     def met_by(self, found: Mapping[str, float]) -> bool:
         """Whether what `measure` found is within the limits; NaN never is."""
         inside = all(found[name] <= limit for name, limit in self.limits.items())
-        return inside and found.get("attainment", 1.0) >= self.attainment
+        return inside and found.get("attainment", 1.0) >= self.share
 
     def __str__(self) -> str:
         parts = [told(self.limits)] if self.limits else []
         if self.goodput:
-            parts.append(f"{told(self.goodput)} for {self.attainment:.0%} of requests")
+            parts.append(f"{told(self.goodput)} for {self.share:.0%} of requests")
         return ", ".join(parts)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from minillm.config import ConfigError
 from minillm.events import Step
 from minillm.run_summary import RunSummary
 from minillm.workload.driver import WorkloadDriver
@@ -28,9 +29,15 @@ def serve(
     With `max_concurrency` the loop is closed: a request is sent when fewer are being served. The
     figures are of these requests alone, whatever `llm` serves before or after. The first
     `num_warmups` requests are served once more beforehand, all at once and not counted. `on_step`
-    hears of every other step (see `WorkloadDriver.step`).
+    hears of every other step (see `WorkloadDriver.step`). Raises ConfigError for more warmups than
+    requests.
     """
     engine, requests = llm.engine, list(requests)
+    if num_warmups > len(requests):
+        raise ConfigError(
+            f"num_warmups {num_warmups:,} is more than the {len(requests):,} requests there are to "
+            "warm up with. Lower it."
+        )
     warmups = WorkloadDriver(engine, _from_now(llm, requests[:num_warmups], at_once=True))
     while not warmups.finished:
         warmups.step()

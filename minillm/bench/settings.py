@@ -26,19 +26,34 @@ class Help:
     min: int | None = None
 
 
+Seed = Annotated[int, Help("The same seed gives the same requests and draws.", min=0)]
+Goodput = Annotated[
+    tuple[str, ...], Help("Limits a request must meet, e.g. ttft:500 tpot:50 (ms).")
+]
+MaxConcurrency = Annotated[
+    int | None, Help("Send a request only when fewer are being served.", min=1)
+]
+
+
 @dataclass(frozen=True, kw_only=True)
-class EngineSettings:
+class StepSettings:
+    """What bounds a step, and whom it must send away. None leaves the choice to the engine."""
+
+    block_size: Annotated[int | None, Help("Tokens per KV block.", min=1)] = None
+    num_blocks: Annotated[int | None, Help("KV blocks in the pool.", min=1)] = None
+    max_num_batched_tokens: Annotated[int | None, Help("Token budget of a step.", min=1)] = None
+    max_num_seqs: Annotated[int | None, Help("Sequences in a batch at most.", min=1)] = None
+    preemption: Annotated[str, Help("Of one that must give way: recompute or swap.")] = "recompute"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings(StepSettings):
     """An engine's settings, real or simulated. None leaves the choice to the engine."""
 
     kv_cache: Annotated[str, Help("paged, token or contiguous.")] = "paged"
     reserve: Annotated[str | None, Help("For contiguous memory: max, pow2 or oracle.")] = None
-    block_size: Annotated[int | None, Help("Tokens per KV block.", min=1)] = None
-    num_blocks: Annotated[int | None, Help("KV blocks in the pool.", min=1)] = None
     num_cpu_blocks: Annotated[int | None, Help("KV blocks to swap to.", min=1)] = None
     enable_prefix_caching: Annotated[bool | None, Help("Reuse KV blocks by content.")] = None
-    preemption: Annotated[str, Help("Of one that must give way: recompute or swap.")] = "recompute"
-    max_num_batched_tokens: Annotated[int | None, Help("Token budget of a step.", min=1)] = None
-    max_num_seqs: Annotated[int | None, Help("Sequences in a batch at most.", min=1)] = None
     max_model_len: Annotated[int | None, Help("Context, tokens.", min=1)] = None
 
     def arguments(self) -> dict[str, Any]:
@@ -55,9 +70,7 @@ class SystemSettings(EngineSettings):
     ] = "llama-2-7b"
     hardware: Annotated[str, Help("A device's name, e.g. h100-sxm.")] = "a100-80gb"
     tensor_parallel: Annotated[int, Help("Devices to split it over.", min=1)] = 1
-    max_concurrency: Annotated[
-        int | None, Help("Send a request only when fewer are being served.", min=1)
-    ] = None
+    max_concurrency: MaxConcurrency = None
 
     def identity(self) -> dict[str, Any]:
         """Everything a run depends on; of a model in a folder its configuration, not its name."""

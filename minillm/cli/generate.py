@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from minillm.bench import Seed
 from minillm.cli import options
+from minillm.cli.groups import grouped
 from minillm.cli.loading import load
 from minillm.cli.shell import fail, notes, printable
 from minillm.request import RequestOutput, SamplingParams
 from minillm.scheduling import make_scheduler
 
 
+@grouped
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to ask, or the text to continue.")],
     model: options.Model = "pocket",
@@ -22,7 +25,7 @@ def generate(
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Keep the likeliest tokens of this mass.")] = 1.0,
-    seed: options.Seed = 0,
+    seed: Seed = 0,
     chat: Annotated[
         bool | None,
         typer.Option(

@@ -6,16 +6,19 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from functools import wraps
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand
+
+from minillm.bench.settings import Help
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters annotated with a dataclass stand for that dataclass's fields:
     each becomes an option, with the default and the `Help` (see `minillm.bench.settings`) that the
-    field declares. A field that several dataclasses have is one option."""
+    field declares. A field that several dataclasses have is one option. A parameter that has a
+    `Help` itself is declared in the same way."""
     hints = get_type_hints(command, include_extras=True)
     options: dict[str, inspect.Parameter] = {}
     groups: dict[str, Any] = {}
@@ -24,18 +27,14 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             groups[name] = hints[name]
             options |= _options(hints[name])
         else:
-            options[name] = parameter.replace(
-                annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY
-            )
+            options[name] = _option(name, hints[name], parameter.default)
 
     @wraps(command)
     def call(**given: Any) -> None:
-        own = {name: value for name, value in given.items() if name in hints}
+        values = {n: tuple(v) if isinstance(v, list) else v for n, v in given.items()}
+        own = {name: value for name, value in values.items() if name in hints}
         for name, group in groups.items():
-            values = {f.name: given[f.name] for f in fields(group)}
-            own[name] = group(
-                **{n: tuple(v) if isinstance(v, list) else v for n, v in values.items()}
-            )
+            own[name] = group(**{f.name: values[f.name] for f in fields(group)})
         command(**own)
 
     del call.__wrapped__  # the signature is this one's own, not the command's
@@ -46,20 +45,19 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 def _options(group: Any) -> dict[str, inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
-    found = {}
     own_first = sorted(fields(group), key=lambda each: each.name not in group.__annotations__)
-    for each in own_first:
-        (hint, about), default = get_args(hints[each.name]), each.default
-        if default == ():
-            hint, default = list[get_args(hint)[0]], []
-        option = typer.Option(help=about.text, min=about.min)
-        found[each.name] = inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=default,
-            annotation=Annotated[hint, option],
-        )
-    return found
+    return {each.name: _option(each.name, hints[each.name], each.default) for each in own_first}
+
+
+def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
+    """`hint` as typer reads it: a `Help` becomes an option, and a tuple one that is repeatable."""
+    kind, *about = get_args(hint) or (hint,)
+    if about and isinstance(about[0], Help):
+        if get_origin(kind) is tuple:
+            kind, default = list[get_args(kind)[0]], list(default)
+        hint = Annotated[kind, typer.Option(help=about[0].text, min=about[0].min)]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, keyword, default=default, annotation=hint)
 
 
 class Several(TyperCommand):

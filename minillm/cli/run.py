@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from minillm.bench import Seed, StepSettings
 from minillm.cli import options
 from minillm.cli.figures import figures
+from minillm.cli.groups import grouped
 from minillm.cli.loading import load
 from minillm.cli.progress import following
 from minillm.cli.shell import fail, output
@@ -19,6 +22,7 @@ from minillm.workload.driver import WorkloadDriver
 from minillm.workload.scenes import Scene, get_scene
 
 
+@grouped
 def run(
     scene: Annotated[str, typer.Argument(help="A name that `minillm scenes` lists.")],
     scheduler: Annotated[
@@ -27,31 +31,24 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="A memory's name; by default the scene's own.")
     ] = None,
-    preemption: options.Preemption = "recompute",
     model: options.Model = "pocket",
-    block_size: options.BlockSize = None,
-    num_blocks: options.NumBlocks = None,
-    max_num_batched_tokens: options.Budget = None,
-    max_num_seqs: options.MaxSeqs = None,
-    seed: options.Seed = 0,
+    *,
+    steps: StepSettings,
+    seed: Seed = 0,
     record: Annotated[
         Path | None, typer.Option(help="Write the trace to this file, step by step.")
     ] = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
-    """Serve a scene's requests on a real model and print what came of it."""
+    """Serve a scene's requests on a real model and print what came of it. Blocks are those of paged
+    memory: any other memory gets as many token slots."""
     chosen = get_scene(scene)
     scheduler = make_scheduler(scheduler or chosen.scheduler).name
     memory = memory or chosen.memory
-    settings = chosen.settings_for(scheduler, memory) | {"preemption": preemption}
-    asked = {
-        "block_size": block_size,
-        "num_blocks": num_blocks,
-        "max_num_batched_tokens": max_num_batched_tokens,
-        "max_num_seqs": max_num_seqs,
-    }
-    settings |= {name: value for name, value in asked.items() if value is not None}
+    asked = {name: value for name, value in asdict(steps).items() if value is not None}
+    pool = {name: asked.pop(name) for name in ("block_size", "num_blocks") if name in asked}
+    settings = chosen.settings_for(scheduler, memory, **pool) | asked
     way = f"{scheduler}, {memory} memory, on {model}"
     output().print(f"[bold]{chosen.title}[/bold] · {way}\n{chosen.question}\n")
     driver, recorder = _prepare(

@@ -126,6 +126,18 @@ READERS: dict[str, Callable[..., list[RequestSpec]]] = {
 }
 
 
+def read_custom(path: Path, output_tokens: int) -> list[RequestSpec]:
+    """`vllm bench serve`'s texts of one's own: JSON lines with `prompt` and, where known,
+    `output_tokens` (default: those given here), of which the model may write fewer."""
+    requests = []
+    for number, row in _json_rows(path):
+        with _told(path, number):
+            prompt = [{"role": "user", "content": row["prompt"]}]
+            most = row.get("output_tokens", output_tokens)
+            requests.append(RequestSpec(prompt=prompt, max_tokens=most))
+    return requests
+
+
 def _read(
     path: Path,
     rows: Callable[[Path], Iterator[Row]],

@@ -56,10 +56,21 @@ class Scene:
         """The problem and what answers it, as (scheduler, memory)."""
         return (self.scheduler, self.memory), (self.try_next, self.next_memory or self.memory)
 
-    def settings_for(self, scheduler: str, memory: str | None = None) -> dict[str, Any]:
-        """Engine settings of this scene under `scheduler`, with `memory` (None: its own)."""
+    def settings_for(
+        self,
+        scheduler: str,
+        memory: str | None = None,
+        *,
+        block_size: int | None = None,
+        num_blocks: int | None = None,
+    ) -> dict[str, Any]:
+        """Engine settings of this scene under `scheduler`, with `memory` (None: its own).
+        `block_size` (tokens) and `num_blocks`, in place of the scene's, are those of paged memory:
+        every other memory gets as many slots."""
         budget = self.chunked if make_scheduler(scheduler).chunked else self.whole
         settings = {**self.settings, "max_num_batched_tokens": budget}
+        pool = {"block_size": block_size, "num_blocks": num_blocks}
+        settings |= {name: value for name, value in pool.items() if value is not None}
         return get_memory(memory or self.memory).adapt(settings)
 
     def recording(self, scheduler: str, memory: str) -> str:

@@ -78,3 +78,9 @@ def test_what_is_chosen_goes_before_what_the_scene_has() -> None:
     assert settings["num_blocks"] == 9
     assert settings["enable_prefix_caching"] is True
     assert settings["block_size"] == scene.settings["block_size"]
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_a_pool_chosen_in_blocks_has_as_many_slots_in_every_memory(memory: str) -> None:
+    chosen = Choice(scene="memory", memory=memory, num_blocks=40, block_size=8).engine_settings()
+    assert chosen.get("block_size", 1) * chosen["num_blocks"] == 320

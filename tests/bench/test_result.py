@@ -64,13 +64,15 @@ def test_the_block_has_vllms_layout(run) -> None:
 
 def test_a_result_is_saved_by_a_name_that_tells(run, tmp_path: Path) -> None:
     found, noon = result(run, SETTINGS), datetime(2026, 1, 2, 12, 0, 0)
-    path = save(found, Reporting(result_dir=tmp_path / "new", label="mine"), noon)
+    path = save(found, Reporting(save_result=True, result_dir=tmp_path / "new", label="mine"), noon)
     assert path.name == "mine-infqps-concurrency4-llama-2-7b-20260102-120000.json"
     assert json.loads(path.read_text()) == {"date": "20260102-120000", **found}
-    named = save(found, Reporting(result_dir=tmp_path, result_filename="r.json"), noon)
+    named = save(
+        found, Reporting(save_result=True, result_dir=tmp_path, result_filename="r.json"), noon
+    )
     assert named == tmp_path / "r.json"
     with pytest.raises(ConfigError, match="cannot write"):
-        save(found, Reporting(result_dir=named), noon)
+        save(found, Reporting(save_result=True, result_dir=named), noon)
 
 
 def test_what_was_not_measured_is_null_in_json(tmp_path: Path) -> None:
@@ -78,4 +80,4 @@ def test_what_was_not_measured_is_null_in_json(tmp_path: Path) -> None:
     found = result(SystemSettings().run(asked.requests(), "vllm"), SETTINGS)
     assert found["p99_itl_ms"] is None
     assert "P99 ITL (ms):                            nan" in block(found)
-    save(found, Reporting(result_dir=tmp_path), datetime(2026, 1, 2))
+    save(found, Reporting(save_result=True, result_dir=tmp_path), datetime(2026, 1, 2))

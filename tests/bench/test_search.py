@@ -104,6 +104,7 @@ def test_the_bracket_closes_in_few_probes(true: float) -> None:
         ({"limits": {"p99_itl": -1}}, "must be ≥ 0 ms"),
         ({"goodput": {"itl": 1}}, "Known: ttft, tpot, e2el"),
         ({"goodput": {"ttft": 1}, "attainment": 0}, "attainment must be in"),
+        ({"limits": {"p99_itl": 1}, "attainment": 0.9}, "the share of requests within the goodput"),
     ],
 )
 def test_impossible_objectives_are_refused(slo: dict, message: str) -> None:

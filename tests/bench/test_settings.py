@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm.bench import WorkloadSettings, parse_limits
+from minillm.bench import Reporting, WorkloadSettings, parse_limits
 from minillm.config import ConfigError
 from minillm.workload.lengths import DATASETS
 from minillm.workload.readers import TraceFileError
@@ -113,3 +113,59 @@ def test_the_common_prefix_counts_towards_the_longest_total() -> None:
 def test_a_burstiness_beyond_reason_is_refused(burstiness: float) -> None:
     with pytest.raises(ConfigError, match="burstiness must be between"):
         WorkloadSettings(num_prompts=5, burstiness=burstiness).requests()
+
+
+@pytest.mark.parametrize("dataset", ["sharegpt", "vidur", "custom"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"random_input_len": 1024},  # its default, and yet asked for
+        {"random_output_len": 9},
+        {"random_range_ratio": 0.0},
+        {"random_prefix_len": 0},
+    ],
+)
+def test_lengths_to_draw_are_for_no_other_data_set(dataset: str, setting: dict) -> None:
+    (name,) = setting
+    with pytest.raises(ConfigError, match=f"{name} is for dataset_name 'random'; '{dataset}' has"):
+        WorkloadSettings(dataset_name=dataset, **setting)
+
+
+def test_output_tokens_of_texts_are_for_no_other_data_set() -> None:
+    with pytest.raises(ConfigError, match="custom_output_len is for dataset_name 'custom'"):
+        WorkloadSettings(custom_output_len=256)
+    with pytest.raises(ConfigError, match="max_total_len is for requests given by length"):
+        WorkloadSettings(dataset_name="custom", max_total_len=9)
+
+
+def test_more_prompts_than_a_file_has_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,5,1\n2,6,1\n")
+    asked = WorkloadSettings(dataset_name="vidur", dataset_path=path, num_prompts=3)
+    with pytest.raises(ConfigError, match="num_prompts 3 is more than the 2 requests of"):
+        asked.requests()
+
+
+def test_a_burstiness_without_gaps_to_shape_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,5,1\n2,6,1\n")
+    asked = WorkloadSettings(dataset_name="vidur", dataset_path=path, burstiness=0.5)
+    assert len(asked.requests(1.0)) == 2
+    with pytest.raises(ConfigError, match="the file has times of its own"):
+        asked.requests()
+    drawn = WorkloadSettings(num_prompts=2, burstiness=0.5)
+    assert len(drawn.requests(1.0)) == 2
+    for rate in (None, float("inf")):
+        with pytest.raises(ConfigError, match="at an infinite one all arrive at once"):
+            drawn.requests(rate)
+
+
+def test_what_is_said_of_a_file_needs_one() -> None:
+    for name, value in {
+        "label": "try",
+        "result_dir": Path(),
+        "result_filename": "r.json",
+    }.items():
+        assert getattr(Reporting(save_result=True, **{name: value}), name) == value
+        with pytest.raises(ConfigError, match=f"{name} is for results that are saved"):
+            Reporting(**{name: value})  # type: ignore[arg-type]

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from minillm.bench import Probe, Slo, SystemSettings, WorkloadSettings, parse_limits
+from minillm.bench import Goodput, Probe, Slo, SystemSettings, WorkloadSettings, parse_limits
 from minillm.bench import capacity as search
-from minillm.bench.search import STATISTICS
+from minillm.bench.search import DEFAULT_ATTAINMENT, STATISTICS
+from minillm.bench.settings import Help
 from minillm.cli.groups import grouped
 from minillm.cli.options import SchedulerName
 from minillm.cli.shell import busy, notes, output
@@ -23,16 +24,17 @@ def capacity(
     *,
     workload: WorkloadSettings,
     slo: Annotated[
-        list[str] | None,
-        typer.Option(help="Limits on statistics, e.g. p99_itl:200 median_queue:2000 (ms)."),
-    ] = None,
-    goodput: Annotated[
-        list[str] | None,
-        typer.Option(help="Limits a request must meet, e.g. ttft:500 tpot:50 (ms)."),
-    ] = None,
+        tuple[str, ...],
+        Help("Limits on statistics, e.g. p99_itl:200 median_queue:2000 (ms)."),
+    ] = (),
+    goodput: Goodput = (),
     attainment: Annotated[
-        float, typer.Option(help="The share of requests that must meet those of --goodput.")
-    ] = 0.9,
+        float | None,
+        typer.Option(
+            help="The share of requests that must meet those of --goodput; by default "
+            f"{DEFAULT_ATTAINMENT}."
+        ),
+    ] = None,
     start_rate: Annotated[float, typer.Option(help="The first rate tried, requests/s.")] = 1.0,
     tolerance: Annotated[
         float, typer.Option(help="Stop when the answer is known to this share of it.")
@@ -40,8 +42,8 @@ def capacity(
 ) -> None:
     """Search for the largest request rate that meets an SLO, in simulated time."""
     wanted = Slo(
-        limits=parse_limits(slo or (), STATISTICS, "limit"),
-        goodput=parse_limits(goodput or ()),
+        limits=parse_limits(slo, STATISTICS, "limit"),
+        goodput=parse_limits(goodput),
         attainment=attainment,
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from minillm.bench import EngineSettings, Reporting, WorkloadSettings
+from minillm.bench import EngineSettings, MaxConcurrency, Reporting, WorkloadSettings
 from minillm.bench import serve as serve_requests
 from minillm.bench.serving import sampled
 from minillm.cli import options
@@ -26,9 +26,7 @@ def serve(
     *,
     workload: WorkloadSettings,
     request_rate: options.RequestRate = None,
-    max_concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Send a request only when fewer are being served.")
-    ] = None,
+    max_concurrency: MaxConcurrency = None,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
     ignore_eos: Annotated[
         bool, typer.Option(help="Texts too run to their output tokens, whatever the model says.")

@@ -14,6 +14,7 @@ from rich.table import Table
 from minillm.bench import (
     Cell,
     Failure,
+    Goodput,
     Sweep,
     SystemSettings,
     WorkloadSettings,
@@ -42,10 +43,7 @@ def sweep(
     system: SystemSettings,
     *,
     workload: WorkloadSettings,
-    goodput: Annotated[
-        list[str] | None,
-        typer.Option(help="Limits a request must meet, e.g. ttft:500 tpot:50 (ms)."),
-    ] = None,
+    goodput: Goodput = (),
     result_dir: Annotated[
         Path, typer.Option(help="Where results are kept: what is there is not computed again.")
     ] = Path("sweep-results"),
@@ -60,7 +58,7 @@ def sweep(
     """Simulate every scheduler at every rate. An interrupted sweep goes on where it stopped."""
     if chart is not None:
         check_chart(chart)
-    limits = parse_limits(goodput or ())
+    limits = parse_limits(goodput)
     cells = [
         Cell(scheduler=name, request_rate=rate, system=system, workload=workload, goodput=limits)
         for name, rate in product(dict.fromkeys(schedulers), dict.fromkeys(rates))
