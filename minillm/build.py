@@ -42,8 +42,13 @@ def build_engine(
         raise ConfigError(
             f"gpu_memory_utilization must be in (0, 1], got {gpu_memory_utilization!r}."
         )
-    limits = {"chunked": policy.chunked, "model_max_len": loaded.max_model_len}
-    resolved = config.resolve(**limits)
+    resolve = partial(
+        config.resolve,
+        chunked=policy.chunked,
+        preempts=policy.preempts,
+        model_max_len=loaded.max_model_len,
+    )
+    resolved = resolve()
     if config.num_blocks is None:
         fit = blocks_that_fit(
             loaded,
@@ -51,9 +56,9 @@ def build_engine(
             gpu_memory_utilization=gpu_memory_utilization,
             max_num_batched_tokens=resolved.max_num_batched_tokens,
         )
-        if config.preemption == "swap" and loaded.device.type == "cpu":
+        if resolved.num_cpu_blocks and loaded.device.type == "cpu":
             fit //= 2  # the blocks to swap to take the same memory again
-        resolved = config.resolve(**limits, blocks_that_fit=fit)
+        resolved = resolve(blocks_that_fit=fit)
     try:
         executor = TorchExecutor(
             loaded,

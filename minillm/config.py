@@ -34,7 +34,8 @@ class EngineConfig:
 
     `reserve` is for kv_cache="contiguous": what an answer is given room for when it is admitted.
     `preemption="swap"` saves what a preempted sequence has computed in `num_cpu_blocks` of CPU
-    memory (None: as many as num_blocks), and computes it again only when these are full.
+    memory (None: as many as num_blocks), and computes it again only when these are full. A policy
+    that never preempts needs none of it and gets none.
     """
 
     block_size: int | None = None
@@ -100,13 +101,24 @@ class EngineConfig:
         return cls(**kwargs)
 
     def resolve(
-        self, *, chunked: bool, model_max_len: int, blocks_that_fit: int | None = None
+        self,
+        *,
+        chunked: bool,
+        model_max_len: int,
+        blocks_that_fit: int | None = None,
+        preempts: bool = True,
     ) -> ResolvedConfig:
         """Choose every unset value and refuse impossible ones.
 
-        `chunked`: the scheduler splits prompts. `blocks_that_fit`: what memory allows for the
-        resolved block size, None where memory is no limit.
+        `chunked`: the scheduler splits prompts; `preempts`: it may preempt. `blocks_that_fit`: what
+        memory allows for the resolved block size, None where memory is no limit.
         """
+        if self.num_cpu_blocks is not None and not preempts:
+            raise ConfigError(
+                f"num_cpu_blocks {self.num_cpu_blocks} is memory to swap to, and this scheduler "
+                "never preempts: it reserves all that a request may need (static, orca, vtc, "
+                "lightllm_conservative do). Leave it out."
+            )
         block_size = self._positive("block_size", 1 if self.kv_cache == "token" else 16)
         max_model_len = self._positive("max_model_len", model_max_len)
         if max_model_len > model_max_len:
@@ -146,7 +158,9 @@ class EngineConfig:
             reserve=self.reserve or ("max" if self.kv_cache == "contiguous" else ""),
             preemption=self.preemption,
             num_cpu_blocks=(
-                self._positive("num_cpu_blocks", num_blocks) if self.preemption == "swap" else 0
+                self._positive("num_cpu_blocks", num_blocks)
+                if self.preemption == "swap" and preempts
+                else 0
             ),
             seed=self.seed,
         )
@@ -181,5 +195,5 @@ class ResolvedConfig:
     kv_cache: str
     reserve: str  # of contiguous; empty elsewhere
     preemption: str
-    num_cpu_blocks: int  # 0 without swap
+    num_cpu_blocks: int  # 0 where nothing is swapped
     seed: int

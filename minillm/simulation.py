@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from minillm import costs
@@ -123,12 +124,16 @@ def _engine(
     """An engine in virtual time, and the header of its trace."""
     policy = make_scheduler(scheduler)
     model_max_len = max(roofline.shape.max_model_len, asked.max_model_len or 0)
-    config = asked.resolve(chunked=policy.chunked, model_max_len=model_max_len)
+    resolve = partial(
+        asked.resolve,
+        chunked=policy.chunked,
+        preempts=policy.preempts,
+        model_max_len=model_max_len,
+    )
+    config = resolve()
     if asked.num_blocks is None:
         fit = roofline.num_blocks(config.block_size, gpu_memory_utilization)
-        config = asked.resolve(
-            chunked=policy.chunked, model_max_len=model_max_len, blocks_that_fit=fit
-        )
+        config = resolve(blocks_that_fit=fit)
     costs = roofline if cost_model is None else cost_model
     engine = Engine(
         SimulatedExecutor(costs, roofline.kv_bytes_per_token * config.block_size),

@@ -45,6 +45,14 @@ def test_cpu_memory_is_as_large_as_the_pool_unless_said_otherwise() -> None:
     assert resolve(preemption="swap", num_cpu_blocks=9).num_cpu_blocks == 9
 
 
+def test_a_policy_that_never_preempts_has_no_memory_to_swap_to() -> None:
+    config = EngineConfig(preemption="swap", num_blocks=70)
+    assert config.resolve(chunked=True, model_max_len=64, preempts=False).num_cpu_blocks == 0
+    asked = EngineConfig(preemption="swap", num_cpu_blocks=9)
+    with pytest.raises(ConfigError, match="num_cpu_blocks 9 is memory to swap to, and this sched"):
+        asked.resolve(chunked=True, model_max_len=64, preempts=False)
+
+
 def test_a_whole_prompt_scheduler_gets_a_budget_for_whole_prompts() -> None:
     assert resolve(chunked=False).max_num_batched_tokens == 2048
     assert resolve(chunked=False, model_max_len=5000).max_num_batched_tokens == 5000

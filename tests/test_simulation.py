@@ -239,3 +239,14 @@ def test_mean_ttft_is_that_of_a_queue(load: float) -> None:
     """DistServe, OSDI'24, section 3.1: prefill is an M/D/1 queue, mean TTFT
     D + R·D²/2(1 − R·D); split K ways D/K + R·D²/2K(K − R·D)."""
     check_queueing(load, count=100_000, rel=0.03)
+
+
+@pytest.mark.parametrize("scheduler", SYSTEMS)
+def test_memory_to_swap_to_is_for_those_that_preempt(scheduler: str) -> None:
+    never = scheduler in ("static", "orca", "vtc", "lightllm_conservative")
+    pool = {"num_blocks": 100, "preemption": "swap", "scheduler": scheduler}
+    trace = simulate([RequestSpec(prompt_len=9, output_len=2)], **pool)
+    assert trace.header.num_cpu_blocks == (0 if never else 100)
+    if never:
+        with pytest.raises(ConfigError, match="num_cpu_blocks 9 is memory to swap to, and this"):
+            simulate([], num_cpu_blocks=9, **pool)

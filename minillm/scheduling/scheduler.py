@@ -18,7 +18,7 @@ from minillm.scheduling.books import Books, Estimate
 from minillm.scheduling.estimate import LearnedEstimate
 from minillm.scheduling.order import Arrival, Order
 from minillm.scheduling.plan import Budget, Plan, Schedule
-from minillm.scheduling.preemption import Preemption, YoungestFirst
+from minillm.scheduling.preemption import Never, Preemption, YoungestFirst
 from minillm.scheduling.ranked_plan import RankedPlan
 
 
@@ -83,6 +83,11 @@ class Scheduler:
     def chunked(self) -> bool:
         """May a prompt be computed in several steps?"""
         return self.batching.chunked
+
+    @property
+    def preempts(self) -> bool:
+        """May one that runs have to give way?"""
+        return not isinstance(self.preemption, Never)
 
     def key(self, request: Request, now: int) -> Any:
         """Waiting requests are admitted in ascending order of this, ties in order of arrival.
