@@ -83,14 +83,15 @@ def write_kv(
     v_cache: torch.Tensor,
     slot_mapping: torch.Tensor,
     *,
+    layout: str = "NHD",
     padded: bool = True,
     backend: str = "auto",
 ) -> None:
     """Store token t of `key` and `value` at slot `slot_mapping[t]`: `kv_write.write_kv`."""
     tensors = (key, value, k_cache, v_cache, slot_mapping)
     if choose_backend(backend, key.device) == "torch":
-        kv_write.write_kv(*tensors, padded=padded)
+        kv_write.write_kv(*tensors, layout=layout, padded=padded)
         return
     from minillm.kernels import triton_kv_write
 
-    triton_kv_write.write_kv(*tensors, padded=padded)
+    triton_kv_write.write_kv(*tensors, layout=layout, padded=padded)

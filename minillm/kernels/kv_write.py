@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from minillm.kernels.layouts import by_token
+
 
 def write_kv(
     key: torch.Tensor,
@@ -12,16 +14,23 @@ def write_kv(
     v_cache: torch.Tensor,
     slot_mapping: torch.Tensor,
     *,
+    layout: str = "NHD",
     padded: bool = True,
 ) -> None:
     """Store token t of `key` and `value` at slot `slot_mapping[t]`, in place.
 
-    key: [T, Hkv, D], value: [T, Hkv, Dv]; caches: [num_blocks, block_size, Hkv, D] (and Dv),
-    contiguous. slot_mapping: [T] int64, `block * block_size + offset`; −1 skips the token.
-    `padded=False` promises that there is no −1, which saves a look at the device.
+    key: [T, Hkv, D], value: [T, Hkv, Dv]; caches: [num_blocks, block_size, Hkv, D] (and Dv) or as
+    `layouts.py` says, contiguous. slot_mapping: [T] int64, `block * block_size + offset`; −1 skips
+    the token. `padded=False` promises that there is no −1, which saves a look at the device.
     """
     if padded:
         kept = slot_mapping >= 0
         key, value, slot_mapping = key[kept], value[kept], slot_mapping[kept]
-    k_cache.view(-1, *k_cache.shape[2:]).index_copy_(0, slot_mapping, key.to(k_cache.dtype))
-    v_cache.view(-1, *v_cache.shape[2:]).index_copy_(0, slot_mapping, value.to(v_cache.dtype))
+    if layout == "NHD":
+        k_cache.view(-1, *k_cache.shape[2:]).index_copy_(0, slot_mapping, key.to(k_cache.dtype))
+        v_cache.view(-1, *v_cache.shape[2:]).index_copy_(0, slot_mapping, value.to(v_cache.dtype))
+        return
+    k_view, v_view = by_token(k_cache, v_cache, layout)
+    block, slot = slot_mapping // k_view.shape[1], slot_mapping % k_view.shape[1]
+    k_view[block, slot] = key.to(k_cache.dtype).unflatten(2, k_view.shape[3:])
+    v_view[block, slot] = value.to(v_cache.dtype)

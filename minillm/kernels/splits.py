@@ -14,18 +14,14 @@ MIN_SPLIT = 256  # tokens: less is not worth a merge
 MAX_SPLITS = 128
 
 
-def split_keys(
-    tokens: np.ndarray, num_kv_heads: int, num_sms: int, *, num_splits: int | None = None
-) -> tuple[int, int]:
-    """(splits, tokens per split) of a launch whose query tiles see `tokens` keys each.
+def choose_num_splits(tokens: np.ndarray, num_kv_heads: int, num_sms: int) -> int:
+    """Into how many parts the keys of every query tile are cut, when the tiles see `tokens` keys.
 
-    The length is the batch's whole work shared fairly among the programs that the device holds,
-    so that one long sequence is cut although many short ones keep it company. `num_splits` asks
-    for a number instead.
+    A part of the longest is the batch's whole work shared fairly among the programs that the
+    device holds, so that one long sequence is cut although many short ones keep it company. How
+    long its part is, each program finds out on the device, from its own sequence's length: a
+    launch that was captured in a CUDA graph stays right when sequences grow.
     """
-    longest = max(int(tokens.max(initial=1)), 1)
-    if num_splits is None:
-        fair = -(-int(tokens.sum()) * num_kv_heads // (num_sms * PROGRAMS_PER_SM))
-        num_splits = min(longest // max(fair, MIN_SPLIT), MAX_SPLITS)
-    num_splits = max(1, num_splits)
-    return num_splits, -(-longest // num_splits)
+    longest = int(tokens.max(initial=1))
+    fair = -(-int(tokens.sum()) * num_kv_heads // (num_sms * PROGRAMS_PER_SM))
+    return max(1, min(longest // max(fair, MIN_SPLIT), MAX_SPLITS))

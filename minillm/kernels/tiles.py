@@ -129,7 +129,8 @@ def tile_key(kind: Kind, shape: AttentionShape, device: torch.device) -> dict[st
 @cache
 def machine_key(device: torch.device) -> dict[str, str | int]:
     """The part of `tile_key` that is the same for every shape."""
-    source = Path(__file__).with_name("triton_attention.py").read_bytes()
+    files = ("triton_attention.py", "triton_tile.py")
+    source = b"".join(Path(__file__).with_name(name).read_bytes() for name in files)
     return {
         "gpu": torch.cuda.get_device_name(device),
         "triton": version("triton"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from minillm.kernels.layouts import as_nhd
 from minillm.kernels.plan import AttentionPlan, plan_attention
 
 SCORES_AT_ONCE = 1 << 25  # elements of the explicit score matrix held at a time
@@ -34,17 +35,15 @@ def paged_attention(
 
     q: [T, Hq, D], the queries of B sequences back to back; sequence b owns rows
     `query_start_loc[b]:query_start_loc[b + 1]`, which are the last ones of its `seq_lens[b]`
-    tokens. k_cache: [num_blocks, block_size, Hkv, D], v_cache the same with its own Dv ("NHD"), or
-    [num_blocks, Hkv, block_size, D] ("HND"). block_tables: [B, max_blocks], padded with anything;
-    token i of sequence b is in block `block_tables[b, i // block_size]`. seq_lens: [B],
-    query_start_loc: [B + 1], integers. sliding_window counts the current token. softcap: scores
-    become `softcap * tanh(scores / softcap)`. sinks: [Hq] logits that take part in the softmax and
-    attend to nothing. `plan` is reused between layers. Returns [T, Hq, Dv] in q's dtype.
+    tokens. k_cache: [num_blocks, block_size, Hkv, D], v_cache the same with its own Dv, or another
+    `layout` of `layouts.py` (here packed keys are copied). block_tables: [B, max_blocks], padded
+    with anything; token i of sequence b is in block `block_tables[b, i // block_size]`. seq_lens:
+    [B], query_start_loc: [B + 1], integers. sliding_window counts the current token. softcap:
+    scores become `softcap * tanh(scores / softcap)`. sinks: [Hq] logits that take part in the
+    softmax and attend to nothing. `plan` is reused between layers. Returns [T, Hq, Dv] in q's
+    dtype.
     """
-    if layout not in ("NHD", "HND"):
-        raise ValueError(f"unknown layout {layout!r}; known: 'NHD', 'HND'")
-    if layout == "HND":
-        k_cache, v_cache = k_cache.transpose(1, 2), v_cache.transpose(1, 2)
+    k_cache, v_cache = as_nhd(k_cache, v_cache, layout)
     if plan is None:
         plan = plan_attention(block_tables, seq_lens, query_start_loc, k_cache.shape[1])
     pieces = plan.pieces(sliding_window)

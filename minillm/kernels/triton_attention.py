@@ -16,12 +16,12 @@ import triton
 import triton.language as tl
 
 from minillm.kernels.jit import jit
+from minillm.kernels.layouts import by_token
 from minillm.kernels.plan import AttentionPlan, plan_attention
-from minillm.kernels.splits import split_keys
+from minillm.kernels.splits import choose_num_splits
 from minillm.kernels.tiles import AttentionShape, Tiles, choose_tiles
 from minillm.kernels.triton_merge import merge_attention
-
-LOG2E = tl.constexpr(1.4426950408889634)
+from minillm.kernels.triton_tile import LOG2E, attend, load_queries
 
 
 @jit
@@ -43,9 +43,18 @@ def _sequence_of(tile, query_start_loc_ptr, num_seqs, BLOCK_Q: tl.constexpr):
 
 
 @jit
+def _share_of(split, num_splits, begin, end, TILE: tl.constexpr):
+    """The part [begin, end) of these keys that falls to one split: as many tiles as the others."""
+    first, last = begin // TILE, tl.cdiv(end, TILE)
+    share = tl.cdiv(last - first, num_splits)
+    first += split * share
+    return tl.maximum(begin, first * TILE), tl.minimum(end, (first + share) * TILE)
+
+
+@jit
 def _paged_attention(
     q_ptr,  # [T, Hq, D]
-    k_ptr,  # [num_blocks, block_size, Hkv, D], by its strides
+    k_ptr,  # [num_blocks, block_size, Hkv, D / X, X], by its strides
     v_ptr,  # [num_blocks, block_size, Hkv, Dv], by its strides
     out_ptr,  # [T, Hq, splits, Dv]
     lse_ptr,  # [T, Hq, splits] fp32
@@ -54,21 +63,16 @@ def _paged_attention(
     seq_lens_ptr,  # [B]
     query_start_loc_ptr,  # [B + 1]
     num_seqs,
-    split_len,  # tokens
     scale,
-    q_token_stride,
-    q_head_stride,
-    k_block_stride,
-    k_slot_stride,
-    k_head_stride,
-    v_block_stride,
-    v_slot_stride,
-    v_head_stride,
+    q_strides,
+    k_strides,
+    v_strides,
     table_stride,
     HEAD_DIM: tl.constexpr,
     V_DIM: tl.constexpr,
     PADDED_DIM: tl.constexpr,
     PADDED_V_DIM: tl.constexpr,
+    X: tl.constexpr,  # elements of a key side by side
     BLOCK_SIZE: tl.constexpr,
     GROUP: tl.constexpr,  # query heads per KV head
     BLOCK_M: tl.constexpr,  # rows of a tile: BLOCK_Q queries by GROUP heads, and padding
@@ -80,31 +84,31 @@ def _paged_attention(
     STORE_LSE: tl.constexpr,
     DOT_IN_FP32: tl.constexpr,
 ):
-    tile = tl.program_id(0)
-    kv_head = tl.program_id(1)
-    split = tl.program_id(2)
+    tile, kv_head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     seq = _sequence_of(tile, query_start_loc_ptr, num_seqs, BLOCK_Q)
-    query_start = tl.load(query_start_loc_ptr + seq)
-    query_len = tl.load(query_start_loc_ptr + seq + 1) - query_start
+    query_start = tl.load(query_start_loc_ptr + seq).to(tl.int32)
+    query_len = tl.load(query_start_loc_ptr + seq + 1).to(tl.int32) - query_start
     first_query = (tile - (query_start // BLOCK_Q + seq)) * BLOCK_Q
     if first_query >= query_len:
         return
-    seq_len = tl.load(seq_lens_ptr + seq)
-    first_position = seq_len - query_len + first_query
+    seq_len = tl.load(seq_lens_ptr + seq).to(tl.int32)
+    q, query, token, head, row_mask = load_queries(
+        q_ptr, query_start, query_len, first_query, kv_head, q_strides,
+        HEAD_DIM, PADDED_DIM, GROUP, BLOCK_M, BLOCK_Q, DOT_IN_FP32,
+    )  # fmt: skip
 
-    # Row r of the tile: query r // GROUP, head r % GROUP of this KV head's group.
-    rows = tl.arange(0, BLOCK_M)
-    query = first_query + rows // GROUP
-    row_mask = (rows // GROUP < BLOCK_Q) & (query < query_len)
-    position = seq_len - query_len + query
-    head = kv_head * GROUP + rows % GROUP
-    token = (query_start + query).to(tl.int64)
-    dims = tl.arange(0, PADDED_DIM)
-    v_dims = tl.arange(0, PADDED_V_DIM)
-    q_at = (token * q_token_stride + head * q_head_stride)[:, None] + dims[None, :]
-    q = tl.load(q_ptr + q_at, row_mask[:, None] & (dims < HEAD_DIM)[None, :], 0.0)
-    if DOT_IN_FP32:
-        q = q.to(tl.float32)
+    # Keys outside [begin, end) are masked for every row.
+    first_position = seq_len - query_len + first_query
+    end = tl.minimum(first_position + BLOCK_Q, seq_len)
+    last_position = end - 1
+    begin = 0
+    if WINDOW > 0:
+        begin = tl.maximum(first_position - WINDOW + 1, 0)
+    begin, end = _share_of(split, tl.num_programs(2), begin, end, TILE)
+    out_row = (token * (GROUP * tl.num_programs(1)) + head) * tl.num_programs(2) + split
+    if (begin >= end) & (split > 0):  # nothing to see: the merge does not look at the output
+        tl.store(lse_ptr + out_row, tl.full([BLOCK_M], -float("inf"), tl.float32), row_mask)
+        return
 
     # The online softmax works in powers of two: 2^(x log2 e) is what the hardware computes.
     highest = tl.full([BLOCK_M], -float("inf"), tl.float32)
@@ -113,47 +117,13 @@ def _paged_attention(
         highest = tl.where(split == 0, sink, highest)  # a sink is seen once
     total = tl.where(highest == -float("inf"), 0.0, 1.0)
     acc = tl.zeros([BLOCK_M, PADDED_V_DIM], tl.float32)
-
-    # Keys outside [begin, end) are masked for every row, so their tiles are skipped.
-    begin = 0
-    if WINDOW > 0:
-        begin = tl.maximum(first_position - WINDOW + 1, 0)
-    begin += split * split_len
-    end = tl.minimum(tl.minimum(first_position + BLOCK_Q, seq_len), begin + split_len)
-    for start in range(begin, end, TILE):
-        at = start + tl.arange(0, TILE)
-        inside = at < end
-        table_at = block_tables_ptr + seq.to(tl.int64) * table_stride + at // BLOCK_SIZE
-        block = tl.load(table_at, inside, 0).to(tl.int64)
-        slot = at % BLOCK_SIZE
-        k_at = block * k_block_stride + slot * k_slot_stride + kv_head * k_head_stride
-        k_mask = inside[:, None] & (dims < HEAD_DIM)[None, :]
-        k = tl.load(k_ptr + k_at[:, None] + dims[None, :], k_mask, 0.0)
-        v_at = block * v_block_stride + slot * v_slot_stride + kv_head * v_head_stride
-        v_mask = inside[:, None] & (v_dims < V_DIM)[None, :]
-        v = tl.load(v_ptr + v_at[:, None] + v_dims[None, :], v_mask, 0.0)
-        if DOT_IN_FP32:
-            k = k.to(tl.float32)
-            v = v.to(tl.float32)
-
-        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
-        if SOFTCAP > 0:
-            # tanh(x) = 1 − 2 / (e^2x + 1): no overflow either way
-            scores = SOFTCAP * (1 - 2 / (tl.exp2(scores * (2 / SOFTCAP * LOG2E)) + 1))
-        visible = inside[None, :] & (at[None, :] <= position[:, None])
-        if WINDOW > 0:
-            visible &= at[None, :] > position[:, None] - WINDOW
-        scores = tl.where(visible, scores * LOG2E, -float("inf"))
-
-        new_highest = tl.maximum(highest, tl.max(scores, 1))
-        base = tl.where(new_highest == -float("inf"), 0.0, new_highest)  # −∞ − −∞ is no number
-        weights = tl.exp2(scores - base[:, None])
-        shrink = tl.exp2(highest - base)
-        total = total * shrink + tl.sum(weights, 1)
-        acc = tl.dot(weights.to(v.dtype), v, acc * shrink[:, None], input_precision="ieee")
-        highest = new_highest
-
-    out_row = (token * (GROUP * tl.num_programs(1)) + head) * tl.num_programs(2) + split
+    highest, total, acc = attend(
+        q, highest, total, acc, begin, end, seq_len - query_len + query, first_position,
+        last_position, k_ptr + kv_head * k_strides[2], v_ptr + kv_head * v_strides[2],
+        block_tables_ptr + seq.to(tl.int64) * table_stride, k_strides, v_strides, scale,
+        HEAD_DIM, V_DIM, X, BLOCK_SIZE, TILE, WINDOW, SOFTCAP,
+    )  # fmt: skip
+    v_dims = tl.arange(0, PADDED_V_DIM)
     total = tl.where(total > 0, total, 1.0)  # of a row that saw no key: 0 / 1, and log 1 − ∞
     out = acc / total[:, None]
     out_mask = row_mask[:, None] & (v_dims < V_DIM)[None, :]
@@ -188,10 +158,7 @@ def paged_attention(
     `return_lse` the natural logarithm of each softmax's denominator, sinks included, comes second,
     as in (out, lse): [T, Hq] fp32.
     """
-    if layout not in ("NHD", "HND"):
-        raise ValueError(f"unknown layout {layout!r}; known: 'NHD', 'HND'")
-    if layout == "HND":
-        k_cache, v_cache = k_cache.transpose(1, 2), v_cache.transpose(1, 2)
+    k_cache, v_cache = by_token(k_cache, v_cache, layout)
     if plan is None:
         plan = plan_attention(block_tables, seq_lens, query_start_loc, k_cache.shape[1])
     if q.stride(-1) != 1:
@@ -202,8 +169,9 @@ def paged_attention(
     if tiles is None:
         shape = AttentionShape(group, head_dim, v_dim, q.dtype, k_cache.dtype)
         tiles = choose_tiles(plan.max_query_len, shape, q.device)
-    visible = plan.keys_per_tile(tiles.block_q, sliding_window)
-    num_splits, split_len = split_keys(visible, num_kv_heads, tiles.num_sms, num_splits=num_splits)
+    if num_splits is None:
+        visible = plan.keys_per_tile(tiles.block_q, sliding_window)
+        num_splits = choose_num_splits(visible, num_kv_heads, tiles.num_sms)
 
     partial = torch.float32 if num_splits > 1 else q.dtype
     out = q.new_empty(num_tokens, num_heads, num_splits, v_dim, dtype=partial)
@@ -221,16 +189,16 @@ def paged_attention(
             seq_lens,
             query_start_loc,
             len(seq_lens),
-            split_len,
             scale,
-            *q.stride()[:2],
-            *k_cache.stride()[:3],
-            *v_cache.stride()[:3],
+            q.stride()[:2],
+            k_cache.stride()[:4],
+            v_cache.stride(),
             block_tables.stride(0),
             HEAD_DIM=head_dim,
             V_DIM=v_dim,
             PADDED_DIM=max(16, triton.next_power_of_2(head_dim)),
             PADDED_V_DIM=max(16, triton.next_power_of_2(v_dim)),
+            X=k_cache.shape[4],
             BLOCK_SIZE=block_size,
             GROUP=group,
             BLOCK_M=tiles.block_m,

@@ -7,39 +7,45 @@ import triton
 import triton.language as tl
 
 from minillm.kernels.jit import jit
+from minillm.kernels.layouts import by_token
 
 
 @jit
 def _write_kv(
     key_ptr,  # [T, Hkv, D], by its strides
     value_ptr,  # [T, Hkv, Dv], by its strides
-    k_cache_ptr,  # [slots, Hkv, D]
-    v_cache_ptr,  # [slots, Hkv, Dv]
+    k_cache_ptr,  # [num_blocks, block_size, Hkv, D / X, X], by its strides
+    v_cache_ptr,  # [num_blocks, block_size, Hkv, Dv], by its strides
     slot_mapping_ptr,  # [T]
-    key_token_stride,
-    key_head_stride,
-    value_token_stride,
-    value_head_stride,
+    key_strides,
+    value_strides,
+    k_strides,
+    v_strides,
     NUM_HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     V_DIM: tl.constexpr,
+    X: tl.constexpr,
+    BLOCK_SIZE: tl.constexpr,
     K_ELEMENTS: tl.constexpr,  # NUM_HEADS * HEAD_DIM, rounded up to a power of two
     V_ELEMENTS: tl.constexpr,
 ):
     token = tl.program_id(0).to(tl.int64)
-    slot = tl.load(slot_mapping_ptr + token).to(tl.int64)
-    if slot < 0:
+    to = tl.load(slot_mapping_ptr + token).to(tl.int64)
+    if to < 0:
         return
+    block, slot = to // BLOCK_SIZE, to % BLOCK_SIZE
     i = tl.arange(0, K_ELEMENTS)
-    mask = i < NUM_HEADS * HEAD_DIM
-    at = token * key_token_stride + i // HEAD_DIM * key_head_stride + i % HEAD_DIM
+    mask, head, dim = i < NUM_HEADS * HEAD_DIM, i // HEAD_DIM, i % HEAD_DIM
+    at = token * key_strides[0] + head * key_strides[1] + dim
     key = tl.load(key_ptr + at, mask).to(k_cache_ptr.dtype.element_ty)
-    tl.store(k_cache_ptr + slot * (NUM_HEADS * HEAD_DIM) + i, key, mask)
+    at = block * k_strides[0] + slot * k_strides[1] + head * k_strides[2]
+    tl.store(k_cache_ptr + at + dim // X * k_strides[3] + dim % X, key, mask)
     i = tl.arange(0, V_ELEMENTS)
-    mask = i < NUM_HEADS * V_DIM
-    at = token * value_token_stride + i // V_DIM * value_head_stride + i % V_DIM
+    mask, head, dim = i < NUM_HEADS * V_DIM, i // V_DIM, i % V_DIM
+    at = token * value_strides[0] + head * value_strides[1] + dim
     value = tl.load(value_ptr + at, mask).to(v_cache_ptr.dtype.element_ty)
-    tl.store(v_cache_ptr + slot * (NUM_HEADS * V_DIM) + i, value, mask)
+    at = block * v_strides[0] + slot * v_strides[1] + head * v_strides[2]
+    tl.store(v_cache_ptr + at + dim * v_strides[3], value, mask)
 
 
 def write_kv(
@@ -49,6 +55,7 @@ def write_kv(
     v_cache: torch.Tensor,
     slot_mapping: torch.Tensor,
     *,
+    layout: str = "NHD",
     padded: bool = True,
 ) -> None:
     """As `kv_write.write_kv`. Slots of −1 cost nothing to skip, so `padded` changes nothing."""
@@ -58,18 +65,23 @@ def write_kv(
         value = value.contiguous()
     num_tokens, num_heads, head_dim = key.shape
     v_dim = value.shape[-1]
+    k_cache, v_cache = by_token(k_cache, v_cache, layout)
     if num_tokens:
         _write_kv[(num_tokens,)](
             key,
             value,
-            k_cache.view(-1),
-            v_cache.view(-1),
+            k_cache,
+            v_cache,
             slot_mapping,
-            *key.stride()[:2],
-            *value.stride()[:2],
+            key.stride()[:2],
+            value.stride()[:2],
+            k_cache.stride()[:4],
+            v_cache.stride(),
             NUM_HEADS=num_heads,
             HEAD_DIM=head_dim,
             V_DIM=v_dim,
+            X=k_cache.shape[4],
+            BLOCK_SIZE=k_cache.shape[1],
             K_ELEMENTS=triton.next_power_of_2(num_heads * head_dim),
             V_ELEMENTS=triton.next_power_of_2(num_heads * v_dim),
         )

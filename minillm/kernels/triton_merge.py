@@ -2,7 +2,7 @@
 
 A partial result is an output and its log-sum-exp. Outputs are averaged with weights exp(lse), and
 the sums add up, so parts may be merged in any grouping and any order (FlashInfer, Ye et al. 2025,
-section 2.2). The part that saw no key, (anything finite, −∞), is the identity.
+section 2.2). The part that saw no key, (anything, −∞), is the identity.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _merge(
     total = tl.sum(weights, 0)
     total = tl.where(total > 0, total, 1.0)
     elements = (row * num_parts + part)[:, None] * DIM + column[None, :]
-    mask = (part < num_parts)[:, None] & (column < DIM)[None, :]
+    mask = (lse > -float("inf"))[:, None] & (column < DIM)[None, :]
     parts = tl.load(parts_ptr + elements, mask, 0.0)
     out = tl.sum(parts * weights[:, None], 0) / total
     tl.store(out_ptr + row * DIM + column, out.to(out_ptr.dtype.element_ty), column < DIM)
@@ -50,7 +50,8 @@ def merge_attention(
     """Merge S partial attentions of each query row.
 
     parts: [..., S, D] fp32, part_lse: [..., S] fp32, natural logarithms, −∞ where a part saw no
-    key. Returns the output [..., D] in `dtype` (0 where no part saw any) and its lse [...] fp32.
+    key, whose output is not read. Returns the output [..., D] in `dtype` (0 where no part saw any)
+    and its lse [...] fp32.
     """
     *rows, num_parts, dim = parts.shape
     out = parts.new_empty(*rows, dim, dtype=dtype)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernels.paged_case import Case, lengths
+from kernels.paged_case import Case, lengths, poisoned_outputs
 from kernels.triton_matrix import MATRIX, MIXED, Setting
 
-from minillm.kernels import paged_attention, triton_attention
+from minillm.kernels import paged_attention, triton_attention, triton_tile
 from minillm.kernels.simple_attention import simple_attention
 from minillm.kernels.tiles import Tiles
 from minillm.kernels.triton_merge import merge_attention
@@ -52,13 +53,16 @@ def equals_dense_attention(
     with_sinks: bool,
     num_splits: int | None,
     tiles: Tiles | None,
+    layout: str,
     seed: int,
 ):
     shape: dict[str, Any] = {"kv_heads": kv_heads, "group": group, "head_dim": head_dim}
+    shape["layout"] = layout
     sinks = torch.linspace(-2, 2, kv_heads * group) if with_sinks else None
     case = Case(pairs, block_size=block_size, **shape, seed=seed)
     launch = {"num_splits": num_splits, "tiles": tiles}
-    case.check(sliding_window=window, softcap=softcap, sinks=sinks, **launch)
+    with poisoned_outputs():
+        case.check(sliding_window=window, softcap=softcap, sinks=sinks, **launch)
 
 
 drawn = given(
@@ -72,6 +76,7 @@ drawn = given(
     st.booleans(),
     st.sampled_from([None, None, None, 2, 3]),
     st.sampled_from([None, Tiles(16, 3, 16, 1, 1, 1)]),  # small, and with a row to spare
+    st.sampled_from(["NHD", "NHD", "HND", "packed"]),
     st.integers(0, 2**16),
 )
 test_any_batch = settings(max_examples=25)(drawn(equals_dense_attention))
@@ -138,9 +143,10 @@ def test_lse_is_the_softmaxs_denominator(num_splits: int, sinks: torch.Tensor | 
 
 
 MUTANTS = {
-    "skips the first keys": ("range(begin, end, TILE)", "range(begin + TILE, end, TILE)"),
-    "skips the last keys": ("range(begin, end, TILE)", "range(begin, end - TILE, TILE)"),
-    "skips a key": ("range(begin, end, TILE)", "range(begin, end, TILE + 1)"),
+    "skips the first keys": ("range(full_begin, full_end, TILE)", "range(TILE, full_end, TILE)"),
+    "skips the last keys": ("range(num_masked)", "range(num_masked - 1)"),
+    "skips a key": ("start + tl.arange(0, TILE)", "start + tl.arange(0, TILE) // 2 * 2"),
+    "sees a tile twice": ("(full_begin - first) // TILE", "(full_begin - first) // TILE + 1"),
     "looks ahead": ("inside[None, :] & (at[None, :] <= position[:, None])", "inside[None, :]"),
     "forgets to rescale": ("acc * shrink[:, None]", "acc"),
 }
@@ -148,7 +154,7 @@ MUTANTS = {
 
 @pytest.mark.parametrize(("right", "wrong"), MUTANTS.values(), ids=MUTANTS.keys())
 def test_the_comparison_notices_a_wrong_kernel(right: str, wrong: str, tmp_path: Path):
-    source = Path(str(triton_attention.__file__)).read_text()
+    source = Path(str(triton_tile.__file__)).read_text()
     assert source.count(right) == 1
     (tmp_path / "mutant.py").write_text(source.replace(right, wrong))
     spec = spec_from_file_location("mutant", tmp_path / "mutant.py")
@@ -157,7 +163,9 @@ def test_the_comparison_notices_a_wrong_kernel(right: str, wrong: str, tmp_path:
     mutant = module_from_spec(spec)
     spec.loader.exec_module(mutant)
     case = Case([(130, 300)], block_size=8)
-    error = (mutant.paged_attention(*case.tensors(), scale=0.3) - case.dense()).abs().max()
+    with patch.object(triton_attention, "attend", mutant.attend):
+        got = triton_attention.paged_attention(*case.tensors(), scale=0.3)
+    error = (got - case.dense()).abs().max()
     assert not error < 1e-3  # or no number
 
 

@@ -6,7 +6,10 @@ not be read shows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from kernels.dense_attention import dense_attention
 
 from minillm.kernels import paged_attention
 from minillm.kernels.kv_write import write_kv
+from minillm.kernels.layouts import cache_shapes
 
 NAN = float("nan")
 LAUNCH = ("backend", "num_splits", "tiles")
@@ -32,6 +36,7 @@ class Case:
         head_dim: int = 8,
         v_dim: int | None = None,
         dtype: torch.dtype = torch.float32,
+        layout: str = "NHD",
         seed: int = 0,
     ) -> None:
         rng = torch.Generator().manual_seed(seed)
@@ -42,9 +47,11 @@ class Case:
         )
         needed = [-(-total // block_size) for _, total in lengths]
         num_blocks = sum(needed) + 3
-        shape = (num_blocks, block_size, kv_heads)
-        self.k_cache = torch.full((*shape, head_dim), NAN, dtype=dtype)
-        self.v_cache = torch.full((*shape, v_dim), NAN, dtype=dtype)
+        self.layout = layout
+        sizes = {"head_dim": head_dim, "v_dim": v_dim, "itemsize": dtype.itemsize}
+        k_shape, v_shape = cache_shapes(layout, num_blocks, block_size, kv_heads, **sizes)
+        self.k_cache = torch.full(k_shape, NAN, dtype=dtype)
+        self.v_cache = torch.full(v_shape, NAN, dtype=dtype)
         free = torch.randperm(num_blocks, generator=rng).tolist()
         self.block_tables = torch.full((len(lengths), max(needed) + 1), 10**6)
         self.keys, self.values = [], []
@@ -55,7 +62,7 @@ class Case:
             v = torch.randn(total, kv_heads, v_dim, generator=rng, dtype=dtype)
             at = torch.arange(total)
             slots = blocks[at // block_size] * block_size + at % block_size
-            write_kv(k, v, self.k_cache, self.v_cache, slots)
+            write_kv(k, v, self.k_cache, self.v_cache, slots, layout=layout)
             self.keys.append(k)
             self.values.append(v)
         self.seq_lens = torch.tensor([total for _, total in lengths])
@@ -68,6 +75,7 @@ class Case:
         return tuple(t.to(device) for t in (*tensors, *tables))
 
     def paged(self, device: str = "cpu", **options: Any) -> torch.Tensor:
+        options = {"layout": self.layout} | options
         return paged_attention(*self.tensors(device), scale=0.3, **options).cpu()
 
     def dense(self, **options: Any) -> torch.Tensor:
@@ -81,6 +89,19 @@ class Case:
         assert got.dtype == self.q.dtype
         defined = {k: v for k, v in options.items() if k not in LAUNCH}
         torch.testing.assert_close(got.double(), self.dense(**defined), rtol=0, atol=tolerance)
+
+
+@contextmanager
+def poisoned_outputs() -> Iterator[None]:
+    """Memory that kernels ask for holds NaN: what they leave unwritten shows."""
+    new_empty = torch.Tensor.new_empty
+
+    def poisoned(self: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        empty = new_empty(self, *args, **kwargs)
+        return empty.fill_(NAN) if empty.dtype.is_floating_point else empty
+
+    with patch.object(torch.Tensor, "new_empty", poisoned):
+        yield
 
 
 @st.composite

@@ -15,27 +15,44 @@ from minillm.kernels.tiles import AttentionShape, Tiles, rule_tiles
 
 SHARED_MEMORY = 227 * 1024  # bytes a program may use on Hopper
 TYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
-SAMPLE = ("mixed", "all three", "groups of three", "head size 192, of values 128")
+SAMPLE = ("mixed", "all three", "groups of three", "head size 192, of values 128", "packed")
 
 
-def compiled(kernel: Any, constants: dict[str, Any], types: dict[str, str], **options: int) -> Any:
-    """As a launch would: what is 1 or None is a constant, pointers are aligned."""
+STRIDES = {"q_strides": 2, "k_strides": 4, "v_strides": 4, "key_strides": 2, "value_strides": 2}
+
+
+def compiled(kernel: Any, constants: dict[Any, Any], types: dict[str, str], **options: int) -> Any:
+    """As a launch would: what is 1 or None is a constant, pointers and strides are aligned. The
+    constant of a tuple's item is named by (argument, item)."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     names = kernel.arg_names
-    signature = {
-        name: "constexpr"
-        if name in constants
-        else types.get(name, "*i64" if name.endswith("_ptr") else "i32")
-        for name in names
+
+    def type_of(name: str) -> Any:
+        if name in STRIDES:
+            return tuple(
+                "constexpr" if (name, i) in constants else "i32" for i in range(STRIDES[name])
+            )
+        if name in constants:
+            return "constexpr"
+        return types.get(name, "*i64" if name.endswith("_ptr") else "i32")
+
+    signature = {name: type_of(name) for name in names}
+    aligned: list[tuple[int, ...]] = []
+    for place, name in enumerate(names):
+        if name in STRIDES:
+            aligned += [(place, i) for i, kind in enumerate(signature[name]) if kind == "i32"]
+        elif signature[name].startswith("*") or name.endswith("stride"):
+            aligned.append((place,))
+    places = {
+        (names.index(key[0]), key[1]) if isinstance(key, tuple) else key: value
+        for key, value in constants.items()
+        if (key[0] if isinstance(key, tuple) else key) in names
     }
-    aligned = [n for n in names if signature[n].startswith("*") or n.endswith("stride")]
-    attributes = {
-        (names.index(n),): [["tt.divisibility", 16]] for n in aligned if n not in constants
-    }
-    source = ASTSource(kernel, signature, constants, attributes)
+    attributes = {place: [["tt.divisibility", 16]] for place in aligned}
+    source = ASTSource(kernel, signature, places, attributes)
     return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
 
 
@@ -55,11 +72,12 @@ def check_attention(
     element, splits = TYPES[dtype], setting.options.get("num_splits", 1) > 1
     types = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "sinks_ptr"), "*" + element)
     types |= {"out_ptr": "*fp32" if splits else "*" + element, "lse_ptr": "*fp32", "scale": "fp32"}
-    constants = {
+    constants: dict[Any, Any] = {
         "HEAD_DIM": dim,
         "V_DIM": v_dim,
         "PADDED_DIM": max(16, triton.next_power_of_2(dim)),
         "PADDED_V_DIM": max(16, triton.next_power_of_2(v_dim)),
+        "X": dim,
         "BLOCK_SIZE": shape["block_size"],
         "GROUP": group,
         "BLOCK_M": tiles.block_m,
@@ -72,6 +90,10 @@ def check_attention(
         "DOT_IN_FP32": False,
     }
     constants |= {} if sinks is not None else {"sinks_ptr": None}
+    if shape.get("layout") == "packed":
+        constants["X"] = 16 // dtype.itemsize
+    else:
+        constants[("v_strides", 3)] = 1
     constants |= {} if num_seqs is None else {"num_seqs": num_seqs}
     options = {"num_warps": tiles.num_warps, "num_stages": tiles.num_stages}
     kernel = compiled(_paged_attention, constants, types, **options)
@@ -102,8 +124,16 @@ def test_merge_write_and_the_simplest():
     assert compiled(_merge, {"DIM": 80, "PARTS": 128, "COLUMNS": 64}, merge_types).asm["cubin"]
     names = ("key_ptr", "value_ptr", "k_cache_ptr", "v_cache_ptr")
     tensors: dict[str, str] = dict.fromkeys(names, "*bf16")
-    sizes = {"NUM_HEADS": 3, "HEAD_DIM": 80, "V_DIM": 64, "K_ELEMENTS": 256, "V_ELEMENTS": 256}
-    assert compiled(_write_kv, sizes, tensors).asm["cubin"]
+    sizes: dict[Any, Any] = {
+        "NUM_HEADS": 3,
+        "HEAD_DIM": 80,
+        "V_DIM": 64,
+        "K_ELEMENTS": 256,
+        "V_ELEMENTS": 256,
+    }
+    sizes |= {"BLOCK_SIZE": 16}
+    assert compiled(_write_kv, sizes | {"X": 80, ("v_strides", 3): 1}, tensors).asm["cubin"]
+    assert compiled(_write_kv, sizes | {"X": 8}, tensors).asm["cubin"]
     tensors = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "out_ptr"), "*bf16") | {"scale": "fp32"}
     sizes = {"D": 80, "PADDED": 128, "BLOCK_SIZE": 16, "GROUP": 2}
     assert compiled(_attend, sizes, tensors).asm["cubin"]

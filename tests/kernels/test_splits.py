@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minillm.kernels.splits import MAX_SPLITS, MIN_SPLIT, PROGRAMS_PER_SM, split_keys
+from minillm.kernels.splits import MAX_SPLITS, MIN_SPLIT, PROGRAMS_PER_SM, choose_num_splits
 
 SMS = 132
 
 
 def splits(lens: list[int], kv_heads: int = 8, num_sms: int = SMS) -> int:
-    return split_keys(np.array(lens), kv_heads, num_sms)[0]
+    return choose_num_splits(np.array(lens), kv_heads, num_sms)
 
 
 def test_a_small_batch_of_long_contexts_is_split_until_the_device_is_full():
@@ -28,9 +28,7 @@ def test_short_company_does_not_keep_a_long_sequence_whole():
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=9), st.integers(1, 32), st.integers(1, 200))
-def test_every_key_is_in_one_split(lens: list[int], kv_heads: int, num_sms: int):
-    num_splits, split_len = split_keys(np.array(lens, np.int64), kv_heads, num_sms)
-    longest = max([1, *lens])
-    assert num_splits * split_len >= longest
+def test_no_part_of_the_longest_is_too_short(lens: list[int], kv_heads: int, num_sms: int):
+    num_splits = choose_num_splits(np.array(lens, np.int64), kv_heads, num_sms)
     assert 1 <= num_splits <= MAX_SPLITS
-    assert num_splits == 1 or split_len >= MIN_SPLIT
+    assert num_splits == 1 or max(lens) / num_splits >= MIN_SPLIT

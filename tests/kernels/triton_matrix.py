@@ -18,7 +18,7 @@ class Setting(NamedTuple):
 
 
 def setting(lengths: list[tuple[int, int]], *, block_size: int = 16, **rest: Any) -> Setting:
-    of_shape = ("kv_heads", "group", "head_dim", "v_dim")
+    of_shape = ("kv_heads", "group", "head_dim", "v_dim", "layout")
     shape = {k: v for k, v in rest.items() if k in of_shape}
     options = {k: v for k, v in rest.items() if k not in of_shape}
     return Setting(lengths, {"block_size": block_size, **shape}, options)
@@ -47,6 +47,11 @@ MATRIX = {
     "softcap": setting(MIXED, softcap=2.0),
     "sinks": setting(MIXED, sinks=torch.linspace(-2, 2, 4)),
     "all three": setting(PREFILLS, sliding_window=33, softcap=3.0, sinks=torch.ones(4)),
+    "heads first": setting(MIXED, layout="HND"),
+    "heads first, block size 1": setting(DECODES, layout="HND", block_size=1),
+    "packed": setting(MIXED, layout="packed"),
+    "packed, head size 80, of values 48": setting(MIXED, layout="packed", head_dim=80, v_dim=48),
+    "packed, block size 256": setting(DECODES, layout="packed", block_size=256, sliding_window=40),
     "two splits": setting(DECODES[1:], num_splits=2),
     "more splits than keys": setting([(1, 3), (2, 2)], num_splits=5),
     "splits and all three": setting(
