@@ -11,21 +11,30 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from minillm.kernels.tiles import MIN_ROWS, AttentionShape, Kind, Tiles, power_of_2, rule_tiles
+from minillm.kernels.tiles import (
+    MIN_ROWS,
+    AttentionShape,
+    Gpu,
+    Kind,
+    Tiles,
+    power_of_2,
+    rule_tiles,
+    shared_memory_of,
+)
 
 NOISE = 0.02  # what is less faster than this, is not
 Measure = Callable[[Tiles], float | None]
 
 # (keys per iteration, warps, stages), likely ones first: time may run out.
 _DECODE = (
-    *((64, 4, 2), (32, 4, 3), (32, 4, 4), (64, 4, 4), (128, 4, 2), (64, 8, 3), (32, 2, 3)),
-    *((128, 8, 2), (64, 2, 3), (128, 4, 3), (128, 8, 3), (16, 4, 4), (32, 2, 4), (16, 2, 4)),
+    *((32, 4, 5), (64, 4, 7), (32, 4, 7), (64, 8, 5), (128, 8, 5), (32, 2, 5), (64, 4, 3)),
+    *((128, 4, 3), (16, 4, 7), (64, 8, 7), (32, 2, 7), (128, 4, 5), (16, 2, 7), (128, 8, 3)),
 )
 # (rows, keys per iteration, warps, stages)
 _PREFILL = (
-    *((128, 64, 8, 2), (128, 128, 8, 2), (128, 64, 4, 2), (128, 64, 4, 3), (64, 64, 4, 2)),
-    *((64, 64, 4, 3), (128, 32, 4, 3), (128, 32, 8, 3), (64, 128, 4, 2), (128, 128, 8, 3)),
-    *((64, 32, 4, 3), (128, 32, 4, 4), (256, 64, 8, 2), (64, 32, 4, 4)),
+    *((128, 64, 8, 5), (128, 32, 8, 5), (64, 64, 4, 5), (128, 64, 8, 3), (128, 128, 8, 3)),
+    *((128, 64, 8, 7), (64, 32, 4, 5), (128, 32, 8, 7), (64, 64, 4, 3), (64, 128, 4, 3)),
+    *((64, 32, 4, 7), (64, 64, 8, 5), (128, 64, 16, 5), (256, 32, 16, 5)),
 )
 
 
@@ -40,24 +49,19 @@ class Tuned:
     num_candidates: int
 
 
-def candidates(
-    kind: Kind, shape: AttentionShape, *, num_sms: int, shared_memory: int
-) -> list[Tiles]:
-    """The rule's tiles, then others whose loads in flight fit a program's `shared_memory` (bytes).
+def candidates(kind: Kind, shape: AttentionShape, gpu: Gpu) -> list[Tiles]:
+    """The rule's tiles, then others that shared memory has room for.
 
     Whether registers hold them only the compiler can tell: what it refuses is passed over.
     """
-    longest = 1 if kind == "decode" else 1 << 20
-    rule = rule_tiles(longest, shape, num_sms)
+    rule = rule_tiles(1 if kind == "decode" else 1 << 20, shape, gpu)
     least = max(MIN_ROWS, power_of_2(shape.group))
     sizes = [(least, *rest) for rest in _DECODE] if kind == "decode" else list(_PREFILL)
-    dims = power_of_2(shape.head_dim) + power_of_2(shape.v_dim)
     found = [rule]
     for block_m, keys, num_warps, num_stages in sizes:
-        in_flight = (num_stages - 1) * keys * dims * shape.kv_dtype.itemsize
-        queries = block_m * power_of_2(shape.head_dim) * shape.dtype.itemsize
-        tiles = Tiles(block_m, block_m // shape.group, keys, num_warps, num_stages, num_sms)
-        if block_m >= least and in_flight + queries <= shared_memory and tiles not in found:
+        tiles = Tiles(block_m, block_m // shape.group, keys, num_warps, num_stages, gpu.num_sms)
+        fits = shared_memory_of(tiles, shape) <= gpu.shared_memory
+        if block_m >= least and fits and tiles not in found:
             found.append(tiles)
     return found
 

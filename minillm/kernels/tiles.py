@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +43,21 @@ class Tiles:
     num_stages: int
     num_sms: int  # multiprocessors of the device
 
+    @property
+    def buffers(self) -> int:
+        """Tiles of keys in flight or in use. A stage is spent on the block table, whose entries
+        must be there before what they point to can be asked for; so each buffer after the first
+        takes two."""
+        return max(1, (self.num_stages - 1) // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """What bounds tiles and launches."""
+
+    num_sms: int  # multiprocessors
+    shared_memory: int  # bytes that one program may have
+
 
 def choose_tiles(max_query_len: int, shape: AttentionShape, device: torch.device) -> Tiles:
     """For a batch whose longest query has `max_query_len` tokens: tuned tiles, else the rule's.
@@ -54,18 +69,31 @@ def choose_tiles(max_query_len: int, shape: AttentionShape, device: torch.device
         return Tiles(block_m, block_m // shape.group, 128, 1, 1, num_sms=1)
     kind = kind_of(max_query_len, shape)
     tuned = None if kind is None else tuned_tiles(kind, shape, device)
-    return tuned or rule_tiles(max_query_len, shape, num_sms(device))
+    return tuned or rule_tiles(max_query_len, shape, gpu_of(device))
 
 
-def rule_tiles(max_query_len: int, shape: AttentionShape, num_sms: int) -> Tiles:
-    """Few rows for decodes, which wait for memory; many for prefills, which reuse each key."""
+def rule_tiles(max_query_len: int, shape: AttentionShape, gpu: Gpu) -> Tiles:
+    """Few rows for decodes, which wait for memory; many for prefills, which reuse each key.
+
+    One tile of keys is loaded while the other is used, where shared memory has room for both.
+    """
     block_m = _rows(max_query_len, shape, _most_rows(shape))
     element_size = shape.dtype.itemsize
     row_bytes = power_of_2(max(shape.head_dim, shape.v_dim)) * element_size
     stage = 2**14 if element_size <= 2 else 2**13  # bytes of keys in flight, and again of values
     keys = max(16, min(128, stage // row_bytes))
     num_warps = 8 if block_m >= 128 else 4
-    return Tiles(block_m, block_m // shape.group, keys, num_warps, 3, num_sms)
+    two = Tiles(block_m, block_m // shape.group, keys, num_warps, 5, gpu.num_sms)
+    fits = shared_memory_of(two, shape) <= gpu.shared_memory
+    return two if fits else replace(two, num_stages=3)
+
+
+def shared_memory_of(tiles: Tiles, shape: AttentionShape) -> int:
+    """About what a program takes, bytes: keys and values, queries, and as much again twice for
+    the weights and the output on their way between layouts."""
+    dim, v_dim = power_of_2(shape.head_dim), power_of_2(shape.v_dim)
+    keys = tiles.buffers * tiles.keys * (dim + v_dim) * shape.kv_dtype.itemsize
+    return keys + 3 * tiles.block_m * max(dim, v_dim) * shape.dtype.itemsize
 
 
 def kind_of(max_query_len: int, shape: AttentionShape) -> Kind | None:
@@ -97,7 +125,7 @@ def power_of_2(n: int) -> int:
 def tuned_tiles(kind: Kind, shape: AttentionShape, device: torch.device) -> Tiles | None:
     """What `minillm tune` kept for this very kernel, GPU and Triton; looked up once a process."""
     record = tile_cache.read(tile_key(kind, shape, device), tile_cache.cache_folder())
-    return None if record is None else tiles_from(record, shape, num_sms(device))
+    return None if record is None else tiles_from(record, shape, gpu_of(device).num_sms)
 
 
 def tiles_from(record: Mapping[str, Any], shape: AttentionShape, num_sms: int) -> Tiles | None:
@@ -139,6 +167,7 @@ def machine_key(device: torch.device) -> dict[str, str | int]:
 
 
 @cache
-def num_sms(device: torch.device) -> int:
-    """Multiprocessors."""
-    return torch.cuda.get_device_properties(device).multi_processor_count
+def gpu_of(device: torch.device) -> Gpu:
+    """The limits of a CUDA device."""
+    properties = torch.cuda.get_device_properties(device)
+    return Gpu(properties.multi_processor_count, properties.shared_memory_per_block_optin)

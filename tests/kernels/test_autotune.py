@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from minillm.kernels import tiles as tiles_module
 from minillm.kernels.autotune import NOISE, candidates, pick
-from minillm.kernels.tiles import KINDS, AttentionShape, Kind, Tiles, choose_tiles, rule_tiles
+from minillm.kernels.tiles import KINDS, AttentionShape, Gpu, Kind, Tiles, choose_tiles, rule_tiles
 
-HOPPER = {"num_sms": 132, "shared_memory": 227 * 1024}
+HOPPER = Gpu(num_sms=132, shared_memory=227 * 1024)
 LLAMA = AttentionShape(4, 128, 128, torch.bfloat16, torch.bfloat16)
 SHAPES = [
     LLAMA,
@@ -80,7 +82,7 @@ def test_what_cannot_run_is_passed_over() -> None:
 
 
 def test_the_same_measurements_give_the_same_tiles() -> None:
-    tried = candidates("decode", LLAMA, **HOPPER)
+    tried = candidates("decode", LLAMA, HOPPER)
     seconds = [1 + (7 * i % 11) / 10 for i in range(len(tried))]
     found = [pick(tried, (b := Bench(*seconds)).measure, 60, b.now) for _ in range(2)]
     assert found[0] == found[1]
@@ -89,8 +91,8 @@ def test_the_same_measurements_give_the_same_tiles() -> None:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_candidates_are_possible_and_begin_with_the_rule(kind: Kind, shape: AttentionShape) -> None:
-    found = candidates(kind, shape, **HOPPER)
-    assert found[0] == rule_tiles(1 if kind == "decode" else 4096, shape, 132)
+    found = candidates(kind, shape, HOPPER)
+    assert found[0] == rule_tiles(1 if kind == "decode" else 4096, shape, HOPPER)
     assert len(found) == len(set(found)) > 3
     for tiles in found:
         assert tiles.block_m >= max(16, shape.group)
@@ -100,9 +102,20 @@ def test_candidates_are_possible_and_begin_with_the_rule(kind: Kind, shape: Atte
 
 
 def test_little_shared_memory_leaves_little_choice() -> None:
-    large = candidates("prefill", LLAMA, **HOPPER)
-    small = candidates("prefill", LLAMA, num_sms=40, shared_memory=64 * 1024)
+    large = candidates("prefill", LLAMA, HOPPER)
+    small = candidates("prefill", LLAMA, Gpu(132, 100 * 1024))
     assert 1 < len(small) < len(large)
+
+
+@pytest.mark.parametrize("max_query_len", [1, 2, 4096])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_rule_fits_small_gpus_and_overlaps_loads_on_large_ones(
+    max_query_len: int, shape: AttentionShape
+) -> None:
+    large = rule_tiles(max_query_len, shape, HOPPER)
+    assert large.buffers == 2
+    small = rule_tiles(max_query_len, shape, Gpu(132, 64 * 1024))
+    assert small in (large, replace(large, num_stages=3))
 
 
 def test_the_interpreter_is_never_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +130,7 @@ def test_tuned_tiles_are_for_their_kind(
     max_query_len: int, kind: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuned = Tiles(64, 16, 32, 2, 5, 132)
-    monkeypatch.setattr(tiles_module, "num_sms", lambda _: 132)
+    monkeypatch.setattr(tiles_module, "gpu_of", lambda _: HOPPER)
     monkeypatch.setattr(tiles_module, "tuned_tiles", lambda k, *_: tuned if k == kind else None)
     chosen = choose_tiles(max_query_len, LLAMA, torch.device("cuda"))
-    assert chosen == (tuned if kind else rule_tiles(max_query_len, LLAMA, 132))
+    assert chosen == (tuned if kind else rule_tiles(max_query_len, LLAMA, HOPPER))

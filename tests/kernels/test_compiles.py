@@ -11,9 +11,9 @@ import pytest
 import torch
 from kernels.triton_matrix import MATRIX, Setting
 
-from minillm.kernels.tiles import AttentionShape, Tiles, rule_tiles
+from minillm.kernels.tiles import AttentionShape, Gpu, Tiles, rule_tiles
 
-SHARED_MEMORY = 227 * 1024  # bytes a program may use on Hopper
+HOPPER = Gpu(num_sms=132, shared_memory=227 * 1024)
 TYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
 SAMPLE = ("mixed", "all three", "groups of three", "head size 192, of values 128", "packed")
 
@@ -67,7 +67,7 @@ def check_attention(
     v_dim, group = shape.get("v_dim", dim), shape.get("group", 2)
     if tiles is None:
         longest = max(new for new, _ in setting.lengths)
-        tiles = rule_tiles(longest, AttentionShape(group, dim, v_dim, dtype, dtype), num_sms=132)
+        tiles = rule_tiles(longest, AttentionShape(group, dim, v_dim, dtype, dtype), HOPPER)
     sinks = setting.options.get("sinks")
     element, splits = TYPES[dtype], setting.options.get("num_splits", 1) > 1
     types = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "sinks_ptr"), "*" + element)
@@ -98,7 +98,7 @@ def check_attention(
     options = {"num_warps": tiles.num_warps, "num_stages": tiles.num_stages}
     kernel = compiled(_paged_attention, constants, types, **options)
     assert kernel.asm["cubin"]
-    assert kernel.metadata.shared <= SHARED_MEMORY
+    assert kernel.metadata.shared <= HOPPER.shared_memory
 
 
 @pytest.mark.parametrize("num_seqs", [None, 1], ids=["several sequences", "one"])

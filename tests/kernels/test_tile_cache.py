@@ -11,7 +11,7 @@ import torch
 
 from minillm.kernels import tile_cache
 from minillm.kernels import tiles as tiles_module
-from minillm.kernels.tiles import AttentionShape, Tiles, tile_key, tuned_tiles
+from minillm.kernels.tiles import AttentionShape, Gpu, Tiles, tile_key, tuned_tiles
 
 KEY = {"kind": "decode", "group": 4, "gpu": "NVIDIA H200"}
 RECORD = {"block_m": 16, "keys": 32, "num_warps": 4, "num_stages": 3}
@@ -95,7 +95,7 @@ def on_a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """As it would be on one, with an empty cache."""
     machine = {"gpu": "NVIDIA H200", "triton": "3.6.0", "kernel": "0123456789abcdef"}
     monkeypatch.setattr(tiles_module, "machine_key", lambda _: machine)
-    monkeypatch.setattr(tiles_module, "num_sms", lambda _: 132)
+    monkeypatch.setattr(tiles_module, "gpu_of", lambda _: Gpu(132, 227 * 1024))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tuned_tiles.cache_clear()
     yield
