@@ -50,6 +50,10 @@ class Tiles:
         takes two."""
         return max(1, (self.num_stages - 1) // 2)
 
+    def __str__(self) -> str:
+        sizes = f"{self.block_m} rows × {self.keys} keys"
+        return f"{sizes}, {self.num_warps} warps, {self.num_stages} stages"
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
