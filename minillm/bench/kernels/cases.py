@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+from minillm.kernels.layouts import LAYOUTS
 from minillm.kernels.synthetic import Batch, Heads, make_batch
 
 LLAMA = Heads(num_heads=32, num_kv_heads=8, head_dim=128)
@@ -108,6 +109,7 @@ _FLEX = ("minillm", "FlexAttention")
 _PREFILL = (
     *("minillm", *_DENSE, "SDPA FlashAttention", "SDPA cuDNN", "FlashInfer", "minillm torch"),
 )
+_WRITES = (*(f"write_kv {each}" for each in LAYOUTS), "write_kv torch")
 
 GPU_CASES = (
     decode(64, 4 * K, LLAMA, _ALL),
@@ -119,7 +121,7 @@ GPU_CASES = (
     decode(8, 16 * K, LLAMA, ("minillm", *_DENSE)),
     decode(64, 4 * K, LLAMA, ("minillm", "simple_attention"), note="blocks of 1", block_size=1),
     decode(64, 4 * K, LLAMA, ("minillm",), note="blocks of 64", block_size=64),
-    decode(64, 4 * K, LLAMA, ("minillm", "minillm HND"), note="layouts"),
+    decode(64, 4 * K, LLAMA, tuple(f"minillm {each}" for each in LAYOUTS), note="layouts"),
     decode(16, 4 * K, MHA, ("minillm", *_DENSE), note="MHA"),
     decode(256, 4 * K, MQA, ("minillm", *_DENSE), note="MQA"),
     decode(64, 4 * K, QWEN, ("minillm", *_DENSE), note="Qwen3-0.6B"),
@@ -129,17 +131,18 @@ GPU_CASES = (
         (*((1, 4 * K),) * 60, (512, 8 * K), (1536, 1536)),
         ("minillm", "minillm, decodes apart", "minillm torch"),
     ),
-    Case("write 8k tokens", LLAMA, ((8 * K, 8 * K),), ("write_kv", "write_kv torch")),
+    Case("write 8k tokens", LLAMA, ((8 * K, 8 * K),), _WRITES),
 )
 
 _CPU = ("minillm torch", *_DENSE)
 _ONE = ("minillm torch",)
+_CPU_LAYOUTS = tuple(f"minillm torch {each}" for each in LAYOUTS)
 CPU_CASES = (
     decode(8, 4 * K, SMALL, _CPU, dtype=torch.float32),
     decode(1, 32 * K, SMALL, _CPU, dtype=torch.float32),
     decode(8, 4 * K, SMALL, _ONE, note="blocks of 1", dtype=torch.float32, block_size=1),
     decode(8, 4 * K, SMALL, _ONE, note="blocks of 128", dtype=torch.float32, block_size=128),
-    decode(8, 4 * K, SMALL, (*_ONE, "minillm torch HND"), note="layouts", dtype=torch.float32),
+    decode(8, 4 * K, SMALL, _CPU_LAYOUTS, note="layouts", dtype=torch.float32),
     prefill(2, 512, SMALL, _CPU, dtype=torch.float32),
     Case(
         "mixed: 6 decodes, chunks of 64 and 192",

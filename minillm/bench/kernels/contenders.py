@@ -7,7 +7,6 @@ run a batch raises `Unavailable` with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 
 import torch
@@ -17,34 +16,26 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from minillm.bench.kernels.external import flash_infer, flex_attention
 from minillm.bench.kernels.run import Run, Unavailable
 from minillm.kernels import paged_attention, write_kv
+from minillm.kernels.layouts import LAYOUTS, as_nhd, convert
 from minillm.kernels.plan import AttentionPlan
 from minillm.kernels.synthetic import Batch
 
 Prepare = Callable[[Batch], Run]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A way to lay out the cache: from [num_blocks, block_size, Hkv, D], and its name for
-    `paged_attention`."""
-
-    name: str
-    convert: Callable[[torch.Tensor], torch.Tensor]
-
-
-NHD = Layout("NHD", lambda cache: cache)
-HND = Layout("HND", lambda cache: cache.transpose(1, 2).contiguous())
-
-
-def minillm(backend: str, layout: Layout = NHD) -> Prepare:
+def minillm(backend: str, layout: str = "NHD") -> Prepare:
     """`paged_attention`, with the plan that the engine makes once per step."""
 
     def prepare(batch: Batch) -> Run:
         _must_run(backend, batch)
         q, k, v, *tables = batch.tensors
-        tensors = (q, layout.convert(k), layout.convert(v), *tables)
-        options = {"scale": batch.heads.scale, "plan": batch.plan, "layout": layout.name}
-        return Run(lambda: paged_attention(*tensors, backend=backend, **options))
+        caches = (k, v) if layout == "NHD" else convert(k, v, "NHD", layout)
+        tensors, scale = (q, *caches, *tables), batch.heads.scale
+        return Run(
+            lambda: paged_attention(
+                *tensors, scale=scale, plan=batch.plan, layout=layout, backend=backend
+            )
+        )
 
     return prepare
 
@@ -134,23 +125,25 @@ def _gathered(batch: Batch, cache: torch.Tensor) -> torch.Tensor:
     return blocks.view(len(blocks), -1, *cache.shape[2:]).transpose(1, 2)
 
 
-def write(backend: str) -> Prepare:
-    """Writes every key and value into the cache, in an order of its own. Gives the cache."""
+def write(backend: str, layout: str = "NHD") -> Prepare:
+    """Writes every key and value into an empty cache, in no order of blocks. Gives its keys."""
 
     def prepare(batch: Batch) -> Run:
         _must_run(backend, batch)
         at = torch.arange(len(batch.keys), device=batch.keys.device)
         size = batch.plan.block_size
         slots = batch.block_tables[0][at // size] * size + at % size
-        k_cache, v_cache = torch.zeros_like(batch.k_cache), torch.zeros_like(batch.v_cache)
+        k_cache, v_cache = convert(
+            torch.zeros_like(batch.k_cache), torch.zeros_like(batch.v_cache), "NHD", layout
+        )
 
         def run() -> torch.Tensor:
             tensors = (batch.keys, batch.values, k_cache, v_cache, slots)
-            write_kv(*tensors, padded=False, backend=backend)
+            write_kv(*tensors, padded=False, layout=layout, backend=backend)
             return k_cache
 
         def rows(_: torch.Tensor) -> torch.Tensor:
-            both = (cache.view(-1, *cache.shape[2:])[slots] for cache in (k_cache, v_cache))
+            both = (c.reshape(-1, *c.shape[2:])[slots] for c in as_nhd(k_cache, v_cache, layout))
             return torch.cat(tuple(both))
 
         return Run(run, rows)
@@ -165,10 +158,8 @@ def _must_run(backend: str, batch: Batch) -> None:
 
 CONTENDERS: dict[str, Prepare] = {
     "minillm": minillm("triton"),
-    "minillm HND": minillm("triton", HND),
     "minillm, decodes apart": decodes_apart,
     "minillm torch": minillm("torch"),
-    "minillm torch HND": minillm("torch", HND),
     "simple_attention": simple,
     "torch SDPA": sdpa(gathers=False),
     "gather + SDPA": sdpa(gathers=True),
@@ -176,6 +167,8 @@ CONTENDERS: dict[str, Prepare] = {
     "SDPA cuDNN": sdpa(False, SDPBackend.CUDNN_ATTENTION),
     "FlexAttention": flex_attention,
     "FlashInfer": flash_infer,
-    "write_kv": write("triton"),
     "write_kv torch": write("torch"),
+    **{f"minillm {layout}": minillm("triton", layout) for layout in LAYOUTS},
+    **{f"minillm torch {layout}": minillm("torch", layout) for layout in LAYOUTS},
+    **{f"write_kv {layout}": write("triton", layout) for layout in LAYOUTS},
 }

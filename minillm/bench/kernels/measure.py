@@ -12,7 +12,7 @@ import torch
 from minillm.bench.kernels.cases import Case
 from minillm.bench.kernels.contenders import CONTENDERS, Unavailable
 from minillm.bench.kernels.reference import ERRORS, attention, error, written
-from minillm.kernels.splits import split_keys
+from minillm.kernels.splits import choose_num_splits
 from minillm.kernels.synthetic import Batch
 from minillm.kernels.tiles import AttentionShape, choose_tiles, kind_of, tuned_tiles
 from minillm.kernels.timing import Timing, time_run
@@ -152,5 +152,5 @@ def tiles_note(batch: Batch) -> str:
     kind = kind_of(batch.plan.max_query_len, shape)
     tuned = device.type == "cuda" and kind is not None and tuned_tiles(kind, shape, device)
     visible = batch.plan.keys_per_tile(tiles.block_q, None)
-    splits, _ = split_keys(visible, heads.num_kv_heads, tiles.num_sms)
+    splits = choose_num_splits(visible, heads.num_kv_heads, tiles.num_sms)
     return f"{tiles} ({'tuned' if tuned else 'by rule'}), split in {splits}"
