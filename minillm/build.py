@@ -12,6 +12,10 @@ from minillm.engine import Engine
 from minillm.engine_header import engine_header
 from minillm.execution.kv_tensors import blocks_that_fit, bytes_per_block
 from minillm.execution.loaded_model import LoadedModel
+from minillm.execution.tensor_parallel.executor import (
+    TensorParallelExecutor,
+    blocks_that_fit_all,
+)
 from minillm.execution.torch_executor import TorchExecutor
 from minillm.scheduling import Scheduler, make_scheduler
 from minillm.trace.records import Header
@@ -50,7 +54,8 @@ def build_engine(
     )
     resolved = resolve()
     if config.num_blocks is None:
-        fit = blocks_that_fit(
+        measure = blocks_that_fit if loaded.group is None else blocks_that_fit_all
+        fit = measure(
             loaded,
             block_size=resolved.block_size,
             gpu_memory_utilization=gpu_memory_utilization,
@@ -60,7 +65,8 @@ def build_engine(
             fit //= 2  # the blocks to swap to take the same memory again
         resolved = resolve(blocks_that_fit=fit)
     try:
-        executor = TorchExecutor(
+        make = TorchExecutor if loaded.group is None else TensorParallelExecutor
+        executor = make(
             loaded,
             num_blocks=resolved.num_blocks,
             block_size=resolved.block_size,
@@ -91,12 +97,14 @@ def build_engine(
 def header_of(engine: Engine, loaded: LoadedModel, scene: SceneLabel | None = None) -> Header:
     """The trace header for runs of `engine`."""
     scene = scene or SceneLabel()
+    devices = f"{loaded.tensor_parallel} × " if loaded.tensor_parallel > 1 else ""
     return engine_header(
         engine,
         model=loaded.name,
-        device=str(loaded.device),
+        device=f"{devices}{loaded.device}",
         dtype=str(loaded.dtype).removeprefix("torch."),
-        kv_bytes_per_token=loaded.kv_bytes_per_token,
+        kv_bytes_per_token=loaded.kv_bytes_per_token * loaded.tensor_parallel,
+        tensor_parallel=loaded.tensor_parallel,
         scene=scene.name,
         title=scene.title,
         question=scene.question,

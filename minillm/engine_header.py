@@ -11,7 +11,7 @@ from minillm.version import __version__
 
 def engine_header(engine: Engine, **what_runs: Any) -> Header:
     """A `Header` with the settings of `engine`; `what_runs` are the fields that no engine knows:
-    model, device, dtype, kv_bytes_per_token, scene."""
+    model, device, dtype, kv_bytes_per_token, tensor_parallel, scene."""
     config = engine.config
     return Header(
         version=__version__,

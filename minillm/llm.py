@@ -32,7 +32,8 @@ class LLM:
     `model`: "pocket", a local folder, a hub id, or a model already loaded by `load_model`.
     `scheduler`: the name of a system or an instance of your own. `kv_cache`: "paged", "token" or
     "contiguous", the latter with `reserve` "max", "pow2" or "oracle". `preemption`: "recompute" or
-    "swap", to `num_cpu_blocks` of CPU memory. None lets minillm choose.
+    "swap", to `num_cpu_blocks` of CPU memory. `tensor_parallel`: processes to split the model
+    over, see `load_model`. None lets minillm choose.
     Raises ModelError, ConfigError.
     """
 
@@ -55,12 +56,16 @@ class LLM:
         device: str = "auto",
         dtype: str = "auto",
         attention_backend: str = "auto",
+        tensor_parallel: int = 1,
         seed: int = 0,
     ) -> None:
         if isinstance(model, str):
-            model = load_model(model, device=device, dtype=dtype)
-        elif (device, dtype) != ("auto", "auto"):
-            raise ConfigError("this model is loaded already: give device and dtype to load_model.")
+            model = load_model(model, device=device, dtype=dtype, tensor_parallel=tensor_parallel)
+        elif (device, dtype, tensor_parallel) != ("auto", "auto", 1):
+            raise ConfigError(
+                "this model is loaded already: give device, dtype and tensor_parallel to "
+                "load_model."
+            )
         self.loaded = model
         self.engine = build_engine(
             model,

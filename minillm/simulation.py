@@ -149,5 +149,6 @@ def _engine(
         device=f"simulated: {devices}{roofline.hardware.name}",
         dtype=roofline.dtype,
         kv_bytes_per_token=roofline.kv_bytes_per_token,
+        tensor_parallel=roofline.tensor_parallel,
     )
     return engine, header

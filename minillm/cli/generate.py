@@ -11,7 +11,7 @@ from minillm.cli import options
 from minillm.cli.groups import grouped
 from minillm.cli.loading import load
 from minillm.cli.shell import fail, notes, printable
-from minillm.request import RequestOutput, SamplingParams
+from minillm.request import FinishReason, RequestOutput, SamplingParams
 from minillm.scheduling import make_scheduler
 
 
@@ -36,6 +36,9 @@ def generate(
         ),
     ] = None,
     device: options.Device = "auto",
+    tensor_parallel: Annotated[
+        int, typer.Option(min=1, help="Processes to split the model over, each on its own GPU.")
+    ] = 1,
     threads: options.Threads = None,
 ) -> None:
     """Write the answer to one prompt, token by token."""
@@ -46,7 +49,7 @@ def generate(
         )
     except ValueError as error:
         fail(str(error))
-    loaded = load(model, device, threads)
+    loaded = load(model, device, threads, tensor_parallel)
     if loaded.tokenizer is None:
         fail(f"{model} has no tokenizer, so it can neither read nor write text")
     has_template = loaded.chat_template is not None
@@ -62,7 +65,10 @@ def generate(
         typer.echo(printable(text[shown:]), nl=False)
         shown = len(text)
     typer.echo()
+    loaded.close()
     if last is not None:
+        if last.outputs[0].finish_reason == FinishReason.ERROR:
+            fail("the model failed in the middle of the answer; the cause stands above")
         notes().print(_summary(last), style="dim", markup=False)
 
 

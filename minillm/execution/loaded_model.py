@@ -10,6 +10,8 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from minillm.execution.tensor_parallel.group import ShardGroup
+
 
 class ModelError(ValueError):
     """A model that cannot be found, or cannot be served exactly; the message says why."""
@@ -34,6 +36,9 @@ class LoadedModel:
 
     `tokenizer` is a transformers tokenizer, or None for a folder without one, which serves token
     ids only. `layer_shapes` is keyed by the attention layer's `layer_idx`.
+
+    With `tensor_parallel` > 1 this is one rank's share: `layer_shapes` has its heads only. `group`
+    are the processes of the other ranks, on rank 0.
     """
 
     name: str
@@ -45,12 +50,20 @@ class LoadedModel:
     eos_token_ids: frozenset[int]
     max_model_len: int
     layer_shapes: dict[int, LayerShape]
+    tensor_parallel: int = 1
+    group: ShardGroup | None = None
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """K and V of one token over all layers, bytes."""
+        """K and V of one token over all layers, bytes; of one rank."""
         return sum(s.elements for s in self.layer_shapes.values()) * self.dtype.itemsize
 
     @property
     def chat_template(self) -> str | None:
         return getattr(self.tokenizer, "chat_template", None)
+
+    def close(self) -> None:
+        """End the processes of a tensor-parallel model, which otherwise end when it is forgotten;
+        its engines can do no more steps. Nothing happens to any other model."""
+        if self.group is not None:
+            self.group.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,30 +19,85 @@ from minillm.execution.refusal import (
     refuse_missing_weights,
     rope_types,
 )
+from minillm.execution.tensor_parallel.group import Order, ShardGroup
+from minillm.execution.tensor_parallel.loading import (
+    backend_for,
+    device_of_rank,
+    local_rank,
+    refuse_split,
+    serve_other_rank,
+    split_class,
+    split_settings,
+)
+from minillm.execution.tensor_parallel.seats import ShardError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_model(model: str, *, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+def load_model(
+    model: str, *, device: str = "auto", dtype: str = "auto", tensor_parallel: int = 1
+) -> LoadedModel:
     """Load "pocket", a local folder, or a hub id.
 
     device: "auto" (CUDA where there is one), "cpu", "cuda", "cuda:1". dtype: "auto" (fp32 on CPU,
-    the model's own on CUDA), "float32", "bfloat16", "float16". Raises ModelError when the model
-    cannot be found or cannot be served exactly.
+    the model's own on CUDA), "float32", "bfloat16", "float16". `tensor_parallel`: processes to
+    split it over, each on a GPU of its own or all on the CPU; this one is rank 0 and starts the
+    others. Under torchrun they are there, and in all but rank 0 this call is the last: it serves
+    rank 0 and then exits. Raises ModelError when the model cannot be found, served exactly or
+    split.
     """
+    if tensor_parallel == 1:
+        return load_shard(model, device=device, dtype=dtype)
+    source = find(model)
+    config = source.read(AutoConfig)
+    refuse_by_config(model, _model_class(model, config), config)
+    target = _device(device)
+    refuse_split(model, config, tensor_parallel, target)
+    serve_other_rank(tensor_parallel)
+    try:
+        return load_split(
+            ShardGroup(tensor_parallel, backend_for(target)), model, device=device, dtype=dtype
+        )
+    except ShardError as error:
+        raise ModelError(f"{model} cannot be split over {tensor_parallel}: {error}") from error
+
+
+def load_split(
+    group: ShardGroup, model: str, *, device: str = "auto", dtype: str = "auto"
+) -> LoadedModel:
+    """Have every rank of `group` load its share; rank 0's. What they had before is dropped."""
+    shares = group.everywhere(
+        Order("load", (model, device, dtype)),
+        lambda: load_shard(model, device=device, dtype=dtype, size=group.size),
+    )
+    assert shares[0] is not None
+    return replace(shares[0], group=group)
+
+
+def load_shard(
+    model: str, *, device: str = "auto", dtype: str = "auto", rank: int = 0, size: int = 1
+) -> LoadedModel:
+    """The whole model; or, of `size` ranks that all do this together, the share of `rank`."""
     source = find(model)
     config = source.read(AutoConfig)
     model_class = _model_class(model, config)
     refuse_by_config(model, model_class, config)
     target = _device(device)
-    weights, info = source.read(
-        AutoModelForCausalLM,
-        dtype=_dtype(dtype, target, model, config),
-        attn_implementation="eager",
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    auto, split = AutoModelForCausalLM, {}
+    if size > 1:
+        refuse_split(model, config, size, target)
+        auto, split = split_class(model_class), split_settings(size)
+        target = device_of_rank(target, rank)
+    with local_rank(rank) if size > 1 else nullcontext():
+        weights, info = source.read(
+            auto,
+            dtype=_dtype(dtype, target, model, config),
+            attn_implementation="eager",
+            use_safetensors=True,
+            output_loading_info=True,
+            **split,
+        )
     refuse_missing_weights(model, info["missing_keys"])
     weights = weights.to(target).eval().requires_grad_(False)
     weights.set_attn_implementation(ATTENTION_NAME)
@@ -55,6 +112,7 @@ def load_model(model: str, *, device: str = "auto", dtype: str = "auto") -> Load
         eos_token_ids=_eos_token_ids(weights),
         max_model_len=_max_model_len(model, text),
         layer_shapes=_layer_shapes(model, weights, target),
+        tensor_parallel=size,
     )
     refuse_by_logits(loaded)
     return loaded

@@ -6,7 +6,8 @@ comparison with the model's own eager attention finds.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from minillm.execution.batch import Row
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel, ModelError
 from minillm.execution.packing import PagedAttention, forward, pack
+from minillm.execution.tensor_parallel.reference import unsplit
 from minillm.request import Request, SamplingParams
 
 SERVED_LAYERS = ("full_attention", "sliding_attention")
@@ -75,11 +77,8 @@ def refuse_by_logits(loaded: LoadedModel) -> None:
     """
     random = np.random.default_rng(0)
     prompts = [random.integers(0, loaded.vocab_size, n).tolist() for n in CHECK_LENGTHS]
-    loaded.model.set_attn_implementation("eager")
-    try:
-        wanted = [_eager_logits(loaded, prompt) for prompt in prompts]
-    finally:
-        loaded.model.set_attn_implementation(ATTENTION_NAME)
+    with _eager(loaded) as model:
+        wanted = [_eager_logits(model, prompt, loaded.device) for prompt in prompts]
     paged = _paged_logits(loaded, prompts, PagedAttention)
     if loaded.dtype == torch.float32:
         limit = max(TOLERANCE, *(TOLERANCE * want.abs().max().item() for want in wanted))
@@ -116,11 +115,25 @@ class JitteredAttention(PagedAttention):
         return (out.float() * (1 + noise * torch.finfo(out.dtype).eps / 2)).to(out.dtype)
 
 
+@contextmanager
+def _eager(loaded: LoadedModel) -> Iterator[Any]:
+    """The model with its own attention; a split one as it is when it is whole."""
+    if loaded.tensor_parallel > 1:
+        with unsplit(loaded.model) as whole:
+            yield whole
+        return
+    loaded.model.set_attn_implementation("eager")
+    try:
+        yield loaded.model
+    finally:
+        loaded.model.set_attn_implementation(ATTENTION_NAME)
+
+
 @torch.inference_mode()
-def _eager_logits(loaded: LoadedModel, prompt: list[int]) -> torch.Tensor:
-    tokens = torch.tensor([prompt], device=loaded.device)
+def _eager_logits(model: Any, prompt: list[int], device: torch.device) -> torch.Tensor:
+    tokens = torch.tensor([prompt], device=device)
     mask = torch.ones_like(tokens)
-    return loaded.model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[0].float()
+    return model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[0].float()
 
 
 @torch.inference_mode()

@@ -37,7 +37,8 @@ class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
     scene: str = ""  # the scene's name in the catalogue, if any
     title: str = ""
     question: str = ""  # what the scene asks
-    kv_bytes_per_token: int = 0
+    kv_bytes_per_token: int = 0  # over all devices
+    tensor_parallel: int = 1  # devices that the model is split over
     engine: str = ""  # which engine of a cluster
 
 
