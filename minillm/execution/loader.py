@@ -55,12 +55,17 @@ def load_model(
     target = _device(device)
     refuse_split(model, config, tensor_parallel, target)
     serve_other_rank(tensor_parallel)
+    group = None
     try:
-        return load_split(
-            ShardGroup(tensor_parallel, backend_for(target)), model, device=device, dtype=dtype
-        )
-    except ShardError as error:
-        raise ModelError(f"{model} cannot be split over {tensor_parallel}: {error}") from error
+        group = ShardGroup(tensor_parallel, backend_for(target))
+        return load_split(group, model, device=device, dtype=dtype)
+    except BaseException as error:
+        if group is not None:
+            group.close()
+        if isinstance(error, ShardError):
+            told = f"{model} cannot be split over {tensor_parallel}: {error}"
+            raise ModelError(told) from error
+        raise
 
 
 def load_split(

@@ -119,8 +119,14 @@ class JitteredAttention(PagedAttention):
 def _eager(loaded: LoadedModel) -> Iterator[Any]:
     """The model with its own attention; a split one as it is when it is whole."""
     if loaded.tensor_parallel > 1:
-        with unsplit(loaded.model) as whole:
-            yield whole
+        try:
+            with unsplit(loaded.model) as whole:
+                yield whole
+        except Exception as error:  # whatever foreign model code makes of lent weights
+            raise ModelError(
+                f"{loaded.name}: split over {loaded.tensor_parallel} it cannot be compared with "
+                f"what it is when whole, so it is not served: {error}"
+            ) from error
         return
     loaded.model.set_attn_implementation("eager")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -142,7 +143,7 @@ def test_weights_that_are_absent_broken_or_incomplete(tmp_path: Path):
 @pytest.mark.parametrize(
     "settings", [{"device": "gpu"}, {"device": "cuda:9"}, {"dtype": "fp8"}, {"dtype": "int"}]
 )
-def test_unknown_devices_and_dtypes(settings: dict[str, str], tmp_path: Path):
+def test_unknown_devices_and_dtypes(settings: dict[str, Any], tmp_path: Path):
     if settings.get("device", "").startswith("cuda") and torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
     with pytest.raises(ModelError, match=r"device|dtype"):

@@ -48,7 +48,8 @@ class ShardGroup:
     """`size` processes that compute as one; this one is rank 0.
 
     Whatever goes wrong on any rank ends all of them: ranks that are not in the same place of the
-    same forward would wait for each other. From then on `everywhere` raises ShardError.
+    same forward would wait for each other. From then on `everywhere` raises ShardError. Only a
+    model that all ranks refuse leaves them as they were.
     """
 
     def __init__(self, size: int, backend: str, *, timeout: float = COLLECTIVE_TIMEOUT) -> None:
@@ -66,6 +67,7 @@ class ShardGroup:
         self._timeout = timeout
         processes: list[Popen[bytes]] = []
         lines: list[Connection] = []
+        self.processes = processes
         self._end = weakref.finalize(self, _end, lines, processes)
         try:
             if dist.is_torchelastic_launched():
@@ -85,7 +87,7 @@ class ShardGroup:
 
     def everywhere(self, order: Order, here: Callable[[], T]) -> list[T]:
         """Have every other rank carry out `order` while `here` does rank 0's part of it; the
-        results, rank 0's first. ShardError when a rank fails."""
+        results, rank 0's first. Raises what `here` raised, ShardError when another rank failed."""
         with self._lock:
             if not self._end.alive:
                 raise ShardError(
@@ -113,17 +115,19 @@ class ShardGroup:
         self._end()
 
     def _ended(self, error: Exception | None, replies: Sequence[Any] = ()) -> Exception:
-        """End everything; what to raise. Another rank's failure is the cause of this one's, if
-        there is one, unless both refused the model alike."""
+        """End everything; what to raise: another rank's failure where there is one, for then it is
+        the cause of rank 0's."""
         if error is not None:
             deadline = time.monotonic() + GRACE
             replies = [_reply(line, deadline - time.monotonic()) for line in self._lines]
+            if isinstance(error, ModelError) and all(
+                isinstance(reply, Failure) and reply.refused for reply in replies
+            ):
+                return error
         self.close()
         failures = [(rank, r) for rank, r in enumerate(replies, 1) if isinstance(r, Failure)]
         loud = [(rank, failure) for rank, failure in failures if not failure.silent]
-        if error is not None and (
-            not loud or (isinstance(error, ModelError) and all(f.refused for _, f in loud))
-        ):
+        if error is not None and not loud:
             return error
         rank, failure = (loud or failures)[0]
         told = ShardError(f"rank {rank} of {self.size} failed: {failure.message}")

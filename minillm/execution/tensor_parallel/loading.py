@@ -26,7 +26,6 @@ def refuse_split(name: str, config: Any, size: int, device: torch.device) -> Non
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ConfigError(f"tensor_parallel must be a whole number of at least 1, got {size!r}.")
     check_platform()
-    _refuse_device(size, device)
     text = config.get_text_config(decoder=True)
     plan = getattr(text, "base_model_tp_plan", None)
     if not plan:
@@ -42,6 +41,7 @@ def refuse_split(name: str, config: Any, size: int, device: torch.device) -> Non
                 f"{name} has {heads} attention heads and {kv_heads} KV heads; tensor_parallel="
                 f"{size} must divide both. Take a divisor of {kv_heads}."
             )
+    _refuse_device(size, device)
 
 
 def _refuse_device(size: int, device: torch.device) -> None:

@@ -9,7 +9,7 @@ and gives them up after it. No more than one module is ever whole in memory.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -35,38 +35,39 @@ def unsplit(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
             prefix = f"{path}." if path else ""
             for name in module._buffers:
                 module._buffers[name] = buffers[prefix + name]
-            mine = {
-                name: shares[prefix + name]
-                for name in module._parameters
-                if module._parameters[name] is not None
-            }
-            if mine:
-                hooks.enter_context(_lent(module, mine))
+            split = {}
+            for name, empty in module._parameters.items():
+                if empty is None:
+                    continue
+                share = shares[prefix + name]
+                if isinstance(share, DTensor):
+                    split[name] = share
+                else:  # every rank has it whole; some families read such ones from outside
+                    module._parameters[name] = share
+            if split:
+                hooks.enter_context(_lent(module, split))
         yield whole
 
 
 @contextmanager
-def _lent(module: torch.nn.Module, shares: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """`module` has the whole of its parameters during its forward, and nothing else."""
-    empty = dict(module._parameters)
+def _lent(module: torch.nn.Module, shares: Mapping[str, DTensor]) -> Iterator[None]:
+    """`module` has the whole of these parameters during its forward, and nothing of them else."""
+    empty = {name: module._parameters[name] for name in shares}
 
     def take(*_: Any) -> None:
         for name, share in shares.items():
-            module._parameters[name] = torch.nn.Parameter(_whole(share), requires_grad=False)
+            whole = torch.nn.Parameter(share.full_tensor(), requires_grad=False)
+            module._parameters[name] = whole
 
     def give_up(*_: Any) -> None:
         module._parameters.update(empty)
 
-    handles: list[Callable[[], None]] = [
-        module.register_forward_pre_hook(take).remove,
-        module.register_forward_hook(give_up, always_call=True).remove,
+    handles = [
+        module.register_forward_pre_hook(take),
+        module.register_forward_hook(give_up, always_call=True),
     ]
     try:
         yield
     finally:
-        for remove in handles:
-            remove()
-
-
-def _whole(share: torch.Tensor) -> torch.Tensor:
-    return share.full_tensor() if isinstance(share, DTensor) else share.detach()
+        for handle in handles:
+            handle.remove()

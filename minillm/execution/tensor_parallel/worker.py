@@ -89,7 +89,7 @@ def serve(seat: Seat) -> int:
             line.send(reply)
         except OSError:  # rank 0 is gone; it failed before this rank did
             return 1
-        if failure is not None:
+        if failure is not None and not failure.refused:
             return 1
     if dist.is_initialized():
         dist.destroy_process_group()
