@@ -11,11 +11,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.distributed.tensor import DTensor
+import torch.distributed as dist
 from transformers import PreTrainedModel
+
+if TYPE_CHECKING or dist.is_available():
+    from torch.distributed.tensor import DTensor
 
 
 @contextmanager

@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch.distributed as dist
-from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[reportPrivateImportUsage]
-from torch.distributed.rendezvous import rendezvous
+
+if TYPE_CHECKING or dist.is_available():  # a torch without it serves models that are not split
+    from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[reportPrivateImportUsage]
+    from torch.distributed.rendezvous import rendezvous
 
 START_PATIENCE = 180.0  # seconds for a process to import torch and to call
 ADDRESS = "minillm/control"
