@@ -1,0 +1,62 @@
+"""The tensors of a case, with K and V scattered over a paged cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from minillm.kernels.kv_write import write_kv
+from minillm.xray.case import Case
+
+NO_BLOCK = 10**6  # where a block table ends: whoever follows it leaves the cache
+
+CACHE_AXES = {"NHD": ("block", "slot", "head", "dim"), "HND": ("block", "head", "slot", "dim")}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    tensor: torch.Tensor
+    axes: tuple[str, ...]
+
+
+def inputs(case: Case) -> dict[str, Input]:
+    """By the names that kernels' functions give them. Slots that are not in use hold NaN.
+
+    `key` and `value` are those of the new tokens, `slot_mapping` says where they lie in the cache,
+    which has them already.
+    """
+    rng = torch.Generator().manual_seed(case.seed)
+    dtype, heads, dim = getattr(torch, case.dtype), case.num_kv_heads, case.head_dim
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=rng).to(dtype)
+
+    pool = (case.num_blocks, case.block_size, heads, dim)
+    caches = [torch.full(pool, torch.nan, dtype=dtype) for _ in range(2)]
+    tables = torch.full((len(case.seq_lens), max(map(len, case.block_tables)) + 1), NO_BLOCK)
+    keys, values, mapping = [], [], []
+    for b, (length, new) in enumerate(zip(case.seq_lens, case.query_lens, strict=True)):
+        row = torch.tensor(case.block_tables[b], dtype=torch.int64)
+        tables[b, : len(row)] = row
+        at = torch.arange(length)
+        slots = row[at // case.block_size] * case.block_size + at % case.block_size
+        key, value = draw(length, heads, dim), draw(length, heads, dim)
+        write_kv(key, value, caches[0], caches[1], slots)
+        keys.append(key[length - new :])
+        values.append(value[length - new :])
+        mapping.append(slots[length - new :])
+    if case.layout == "HND":
+        caches = [cache.transpose(1, 2).contiguous() for cache in caches]
+    new_tokens, axes = sum(case.query_lens), CACHE_AXES[case.layout]
+    return {
+        "q": Input(draw(new_tokens, case.num_heads, dim), ("token", "head", "dim")),
+        "key": Input(torch.cat(keys), ("token", "head", "dim")),
+        "value": Input(torch.cat(values), ("token", "head", "dim")),
+        "k_cache": Input(caches[0], axes),
+        "v_cache": Input(caches[1], axes),
+        "block_tables": Input(tables, ("sequence", "index")),
+        "seq_lens": Input(torch.tensor(case.seq_lens), ("sequence",)),
+        "query_start_loc": Input(torch.tensor(case.query_start_loc), ("sequence",)),
+        "slot_mapping": Input(torch.cat(mapping), ("token",)),
+    }

@@ -1,0 +1,74 @@
+"""One call of a kernel's function under the interpreter, observed. Needs TRITON_INTERPRET=1."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from minillm.xray.addresses import AddressMap
+from minillm.xray.case import Case, XRayError
+from minillm.xray.inputs import inputs
+from minillm.xray.observer import Observer
+from minillm.xray.records import XRay
+
+WATCHED = ("highest", "total")  # the running maximum and sum of minillm's kernels
+
+
+def observe(
+    case: Case, function: Callable[..., Any], name: str, watch: Iterable[str] = WATCHED
+) -> XRay:
+    """Call `function`, which launches kernels, with what its parameters ask for by name, and
+    watch. `name` is what the X-ray calls it. Raises XRayError where a parameter has another name,
+    where the case asks for something that the function does not know, and for what it raises."""
+    known = inputs(case)
+    arguments = _arguments(case, function, name, {n: each.tensor for n, each in known.items()})
+    memory = AddressMap()
+    for key, each in known.items():
+        memory.add(key, each.tensor, each.axes)
+    given = len(memory.regions)
+    observer = Observer(memory, watch)
+    with observer.watching():
+        function(**arguments)
+    launches = observer.launches
+    if not launches:
+        raise XRayError(
+            f"{name} launched no kernel that was interpreted: its kernels must be "
+            "decorated with triton.jit, in the file that the function comes from"
+        )
+    used = {tensor for launch in launches for tensor in launch.tensors.values()}
+    regions = [r for i, r in enumerate(memory.regions) if i >= given or r.tensor.name in used]
+    return XRay(
+        kernel=name, case=case, tensors=tuple(r.tensor for r in regions), launches=launches
+    )
+
+
+def _arguments(
+    case: Case, function: Callable[..., Any], name: str, tensors: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments that `function` asks for, and the case's options."""
+    options = {"sliding_window": case.sliding_window, "num_splits": case.num_splits}
+    options = {key: value for key, value in options.items() if value is not None}
+    if case.layout != "NHD":
+        options["layout"] = case.layout
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        raise XRayError(f"{name} is no Python function that launches kernels") from None
+    offered = tensors | {"scale": case.head_dim**-0.5}
+    arguments = dict(options)
+    for parameter in parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.name in offered:
+            arguments[parameter.name] = offered[parameter.name]
+        elif parameter.name not in options and parameter.default is parameter.empty:
+            raise XRayError(
+                f"{name} has a parameter {parameter.name!r}, which X-rays do not give. "
+                f"Known: {', '.join(offered)}."
+            )
+    takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+    for option in options:
+        if option not in parameters and not takes_any:
+            raise XRayError(f"{name} has no parameter {option!r}, which the case sets")
+    return arguments
