@@ -16,6 +16,7 @@ from minillm.config import ConfigError
 from minillm.request import RequestRejected
 from minillm.trace import TraceError
 from minillm.workload.readers import TraceFileError
+from minillm.xray import XRayError
 
 
 class Shell(TyperGroup):
@@ -30,7 +31,7 @@ class Shell(TyperGroup):
 
 def _mistakes() -> tuple[type[Exception], ...]:
     """ModelError lives beside torch: where torch is not loaded, nobody raised it."""
-    told = (ConfigError, RequestRejected, TraceError, TraceFileError)
+    told = (ConfigError, RequestRejected, TraceError, TraceFileError, XRayError)
     loaded_model = sys.modules.get("minillm.execution.loaded_model")
     return told if loaded_model is None else (*told, loaded_model.ModelError)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from msgspec import Struct
@@ -12,9 +12,6 @@ from msgspec.structs import force_setattr
 
 DTYPES = ("float32", "float16", "bfloat16")
 LAYOUTS = ("NHD", "HND")
-MOST_BLOCK_SIZE = 256
-MOST_HEAD_DIM = 256
-MOST_SPLITS = 16
 MOST_SCORES = 2**14  # (query, head, key) triples: the simplest kernel loads K once for each
 MOST_ELEMENTS = 2**22  # of the K cache
 
@@ -33,6 +30,8 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
       before the slots.
     * `sliding_window`: keys that a query sees, itself included; None: all.
     * `num_splits`: programs that share one sequence's keys; None: as the kernel chooses.
+    * `tile_rows`, `tile_keys`: the rows (query, head) of a program's tile and its keys per
+      iteration, powers of two; None: as the kernel chooses.
     * `block_tables`: the physical blocks of each sequence, one or more per `block_size` tokens;
       by default drawn with `seed`, as are the contents of q, K and V, from `num_blocks` (by
       default two more than are needed).
@@ -45,11 +44,13 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     block_size: int = 4
     num_heads: int = 4
     num_kv_heads: int = 2
-    head_dim: int = 16
-    dtype: str = "float32"
+    head_dim: int = 32
+    dtype: str = "float16"
     layout: str = "NHD"
     sliding_window: int | None = None
     num_splits: int | None = None
+    tile_rows: int | None = None
+    tile_keys: int | None = None
     num_blocks: int = 0
     block_tables: tuple[tuple[int, ...], ...] = ()
     seed: int = 0
@@ -67,7 +68,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not self.block_tables:
             drawn = random.Random(self.seed).sample(range(self.num_blocks), sum(needed))
             ends = list(accumulate(needed, initial=0))
-            tables = tuple(tuple(drawn[a:b]) for a, b in zip(ends, ends[1:], strict=False))
+            tables = tuple(tuple(drawn[a:b]) for a, b in pairwise(ends))
             force_setattr(self, "block_tables", tables)
         self._check_tables(needed)
 
@@ -101,10 +102,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return tuple((table[p // self.block_size], p % self.block_size) for p in positions)
 
     def _check_shape(self) -> None:
-        size = self.block_size
-        _whole("block_size", size, 1, MOST_BLOCK_SIZE)
-        if size & (size - 1):
-            raise XRayError(f"block_size must be a power of two, got {size}")
+        _power_of_two("block_size", self.block_size, 1, 256)
         _whole("num_heads", self.num_heads, 1, 64)
         _whole("num_kv_heads", self.num_kv_heads, 1, 64)
         if self.num_heads % self.num_kv_heads:
@@ -112,13 +110,19 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"num_heads must be a multiple of num_kv_heads, got {self.num_heads} and "
                 f"{self.num_kv_heads}"
             )
-        _whole("head_dim", self.head_dim, 1, MOST_HEAD_DIM)
+        _whole("head_dim", self.head_dim, 1, 256)
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("layout", self.layout, LAYOUTS)
         if self.sliding_window is not None:
             _whole("sliding_window", self.sliding_window, 1, 2**31 - 1)
         if self.num_splits is not None:
-            _whole("num_splits", self.num_splits, 1, MOST_SPLITS)
+            _whole("num_splits", self.num_splits, 1, 16)
+        if self.tile_rows is not None:
+            _power_of_two("tile_rows", self.tile_rows, 16, 256)
+            if self.tile_rows < self.group:
+                raise XRayError(f"tile_rows is {self.tile_rows}, but {self.group} heads share one")
+        if self.tile_keys is not None:
+            _power_of_two("tile_keys", self.tile_keys, 16, 256)
         _whole("seed", self.seed, 0, 2**31 - 1)
 
     def _check_lengths(self) -> None:
@@ -177,6 +181,16 @@ def _whole(name: str, value: Any, least: int, most: int) -> None:
         raise XRayError(f"{name} must be a whole number from {least:,} to {most:,}, got {value!r}")
 
 
+def _power_of_two(name: str, value: Any, least: int, most: int) -> None:
+    _whole(name, value, least, most)
+    if value & (value - 1):
+        raise XRayError(f"{name} must be a power of two, got {value}")
+
+
 def _one_of(name: str, value: Any, known: Sequence[str]) -> None:
     if value not in known:
         raise XRayError(f"unknown {name} {value!r}. Known: {', '.join(known)}.")
+
+
+# Two decodes and a chunk of a prompt; tiles as small as a matrix product takes, to see several.
+EXAMPLE = Case(seq_lens=(40, 22, 20), query_lens=(1, 1, 12), tile_rows=16, tile_keys=16)

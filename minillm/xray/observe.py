@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
+import torch
+
+from minillm.kernels.tiles import AttentionShape, Tiles, choose_tiles
 from minillm.xray.addresses import AddressMap
 from minillm.xray.case import Case, XRayError
 from minillm.xray.inputs import inputs
 from minillm.xray.observer import Observer
 from minillm.xray.records import XRay
 
-WATCHED = ("highest", "total")  # the running maximum and sum of minillm's kernels
 
-
-def observe(
-    case: Case, function: Callable[..., Any], name: str, watch: Iterable[str] = WATCHED
-) -> XRay:
+def observe(case: Case, function: Callable[..., Any], name: str, watch: Iterable[str]) -> XRay:
     """Call `function`, which launches kernels, with what its parameters ask for by name, and
     watch. `name` is what the X-ray calls it. Raises XRayError where a parameter has another name,
     where the case asks for something that the function does not know, and for what it raises."""
@@ -38,19 +38,34 @@ def observe(
         )
     used = {tensor for launch in launches for tensor in launch.tensors.values()}
     regions = [r for i, r in enumerate(memory.regions) if i >= given or r.tensor.name in used]
-    return XRay(
-        kernel=name, case=case, tensors=tuple(r.tensor for r in regions), launches=launches
-    )
+    return XRay(kernel=name, case=case, tensors=tuple(r.tensor for r in regions), launches=launches)
+
+
+def _options(case: Case) -> dict[str, Any]:
+    """What `case` asks for beyond the kernel's own choice."""
+    options: dict[str, Any] = {
+        "sliding_window": case.sliding_window,
+        "num_splits": case.num_splits,
+        "layout": case.layout if case.layout != "NHD" else None,
+        "tiles": _tiles(case) if case.tile_rows or case.tile_keys else None,
+    }
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _tiles(case: Case) -> Tiles:
+    """The kernel's choice for the interpreter, but for the sizes that the case sets."""
+    dtype = getattr(torch, case.dtype)
+    shape = AttentionShape(case.group, case.head_dim, case.head_dim, dtype, dtype)
+    tiles = choose_tiles(max(case.query_lens), shape, torch.device("cpu"))
+    rows, keys = case.tile_rows or tiles.block_m, case.tile_keys or tiles.keys
+    return replace(tiles, block_m=rows, block_q=rows // case.group, keys=keys)
 
 
 def _arguments(
     case: Case, function: Callable[..., Any], name: str, tensors: dict[str, Any]
 ) -> dict[str, Any]:
     """The arguments that `function` asks for, and the case's options."""
-    options = {"sliding_window": case.sliding_window, "num_splits": case.num_splits}
-    options = {key: value for key, value in options.items() if value is not None}
-    if case.layout != "NHD":
-        options["layout"] = case.layout
+    options = _options(case)
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

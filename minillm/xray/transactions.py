@@ -61,9 +61,7 @@ def count_transactions(offsets: np.ndarray, active: np.ndarray, itemsize: int) -
     lines = np.unique(np.stack((touched, starts[awake] // LINE)), axis=1).shape[1]
     first = requests == (touched[0] if len(touched) else -1)
     warp = np.where(awake[first], starts[first], -1)
-    return Transactions(
-        len(np.unique(touched)), sectors, lines, thread_bytes, tuple(warp.tolist())
-    )
+    return Transactions(len(np.unique(touched)), sectors, lines, thread_bytes, tuple(warp.tolist()))
 
 
 def _elements_per_thread(offsets: np.ndarray, active: np.ndarray, itemsize: int) -> int:
