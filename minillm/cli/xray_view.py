@@ -118,7 +118,7 @@ def _computes(xray: XRay, program: Program) -> str:
         shift = case.seq_lens[b] - case.query_start_loc[b + 1]  # token → position
         own = [token + shift for token in tokens if case.sequence_of(token) == b]
         told.append(f"sequence {b} at {_span(own[0], own[-1] + 1)}")
-    return f"{', '.join(told)} · heads {_span(heads[0], heads[-1] + 1)}"
+    return f"{', '.join(told)} · head{'s' if heads[1:] else ''} {_span(heads[0], heads[-1] + 1)}"
 
 
 def _blocks(xray: XRay, program: Program, owners: Mapping[int, str]) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
 
@@ -29,6 +30,7 @@ class OpenLaunch:
         self.grid: ProgramId = (0, 0, 0)
         self.programs: list[OpenProgram] = []
         self.sites: dict[Site, int] = {}
+        self._found: dict[tuple[CodeType, int], int] = {}  # (code, instruction) → site
         self.tensors: dict[str, str] = {}
         self.arguments: dict[str, Any] = {}
         for name, value in given.items():
@@ -45,14 +47,11 @@ class OpenLaunch:
             frame = frame.f_back
         if frame is None:
             raise XRayError("a kernel touched memory outside any function")
-        lines = linecache.getlines(frame.f_code.co_filename)
-        first, last = frame.f_lineno, frame.f_lineno
-        positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
-        if positions[0] is not None and positions[1] is not None:
-            first, last = positions[0], positions[1]
-        source = " ".join(line.strip() for line in lines[first - 1 : last])
-        return self.sites.setdefault(Site(function=frame.f_code.co_name, source=source),
-                                     len(self.sites))  # fmt: skip
+        key = (frame.f_code, frame.f_lasti)
+        if key not in self._found:
+            site = Site(function=frame.f_code.co_name, source=_source(frame))
+            self._found[key] = self.sites.setdefault(site, len(self.sites))
+        return self._found[key]
 
     def record(self) -> Launch:
         return Launch(
@@ -94,6 +93,14 @@ def _is_machinery(frame: FrameType) -> bool:
     """Of triton or of the observer, not of a kernel."""
     module = frame.f_globals.get("__name__", "")
     return module in _OWN or module == "triton" or module.startswith("triton.")
+
+
+def _source(frame: FrameType) -> str:
+    """The statement that `frame` is at, on one line."""
+    positions = next(islice(frame.f_code.co_positions(), frame.f_lasti // 2, None))
+    first, last = positions[0] or frame.f_lineno, positions[1] or frame.f_lineno
+    lines = linecache.getlines(frame.f_code.co_filename)[first - 1 : last]
+    return " ".join(line.strip() for line in lines)
 
 
 def _plain(value: Any) -> bool | int | float | str | None:

@@ -1,0 +1,131 @@
+"""`xray`: kernels watched in a process of their own."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import types
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import student
+
+from minillm.xray import EXAMPLE, Access, Case, XRay, XRayError, bundled_xray, xray
+from minillm.xray.file import encode
+from minillm.xray.kernel import find_kernel
+from minillm.xray.reading import accesses, attention, blocks_read
+
+TINY = Case(seq_lens=(6,), block_tables=((4, 1),))
+STUDENT = str(Path(student.__file__))
+
+
+def loaded(xray: XRay) -> list[Access]:
+    return list(accesses(attention(xray).programs[0], "k_cache"))
+
+
+def test_the_bundled_one_is_what_the_kernel_gives_today():
+    """If not: `minillm xray --save minillm/xray/bundled.json`. Sums differ between machines by
+    rounding."""
+    now, kept = xray(EXAMPLE), bundled_xray()
+    assert (now.kernel, now.tensors) == (kept.kernel, kept.tensors)
+    for launch, known in zip(now.launches, kept.launches, strict=True):
+        assert (launch.kernel, launch.grid) == (known.kernel, known.grid)
+        assert (launch.tensors, launch.arguments) == (known.tensors, known.arguments)
+        assert launch.sites == known.sites
+        for one, before in zip(launch.programs, known.programs, strict=True):
+            assert (one.id, one.accesses) == (before.id, before.accesses)
+            told = [(value.name, value.after) for value in one.values]
+            assert told == [(value.name, value.after) for value in before.values]
+            for value, earlier in zip(one.values, before.values, strict=True):
+                assert value.numbers == pytest.approx(earlier.numbers, rel=1e-3, abs=1e-3)
+
+
+def test_two_processes_give_the_same_bytes():
+    case = Case(seq_lens=(9, 6), query_lens=(1, 3), num_splits=2)
+    assert encode(xray(case)) == encode(xray(case))
+
+
+def test_a_function_of_ones_own(capsys: pytest.CaptureFixture[str]):
+    """Given itself, and by the name of its file; what it prints is printed."""
+    seen = xray(TINY, kernel=student.first_rows, watch=("best",))
+    assert [access.boxes[0][0] for access in loaded(seen)] == [(4, 5), (1, 2)]
+    assert blocks_read(seen, attention(seen).programs[0]) == (4, 1)
+    values = attention(seen).programs[0].values
+    assert len(values) == 3
+    assert values[0].numbers == (float("-inf"),)
+    assert capsys.readouterr().out == "the table is [4, 1]\n"
+    named = xray(TINY, kernel=f"{STUDENT}:first_rows", watch=("best",))
+    assert named.launches == seen.launches
+    assert named.kernel == "student.py:first_rows"
+
+
+def test_a_function_of_a_notebooks_cell():
+    """It has no file: what the cell says is run anew."""
+    source = Path(STUDENT).read_text()
+    name = "<ipython-input-7>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    cell = types.ModuleType("__main__")
+    code = compile(source.replace("@triton.jit", ""), name, "exec")
+    exec(code, cell.__dict__)
+    assert find_kernel(cell.__dict__["first_rows"]).source == source
+    seen = xray(TINY, kernel=cell.__dict__["first_rows"])
+    assert seen.kernel == "first_rows"
+    assert len(loaded(seen)) == 2
+
+
+def test_leaving_the_cache_does_not_end_the_process():
+    last = loaded(xray(TINY, kernel=student.too_far))[-1]
+    assert (last.outside, last.bytes, last.boxes) == (32, 0, ())
+
+
+def test_what_goes_wrong_is_told_in_one_line():
+    for function, why in (
+        (student.wrong, r"raised ValueError: no such luck, at student.py line \d+: raise ValueErr"),
+        (student.wrong_in_the_kernel, r"raised \w+: .*student.py line \d+: "),
+        (student.dies, "the process that ran .*:dies was ended by SIGABRT"),
+    ):
+        with pytest.raises(XRayError, match=why) as told:
+            xray(TINY, kernel=function)
+        assert "\n" not in str(told.value)
+
+
+def test_it_takes_no_longer_than_it_may():
+    with pytest.raises(XRayError, match="took longer than 4 s; take a smaller case, or more time"):
+        xray(TINY, kernel=student.slow, timeout=4)
+
+
+def test_files_that_do_not_import(tmp_path: Path):
+    (tmp_path / "broken.py").write_text("import no_such_module\n")
+    with pytest.raises(XRayError, match=r"importing broken.py:f raised ModuleNotFoundError: .*'no"):
+        xray(TINY, kernel=f"{tmp_path}/broken.py:f")
+    with pytest.raises(XRayError, match="there is no function 'nothing' in student.py:nothing"):
+        xray(TINY, kernel=f"{STUDENT}:nothing")
+
+
+def test_kernels_that_are_none():
+    for kernel, why in (
+        ("paged_atention", "unknown kernel 'paged_atention'. Did you mean 'paged_attention'?"),
+        ("no.py:f", "there is no file no.py"),
+        (":f", "unknown kernel ':f'"),
+        (student._first_rows, "give the function that launches the kernel"),
+        (student.outer(), "is defined inside another function or class"),
+        (eval("lambda q: q"), "is defined inside another|the source of <lambda> is not to be had"),
+    ):
+        with pytest.raises(XRayError, match=why):
+            xray(TINY, kernel=kernel)
+
+
+def test_without_triton(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        "minillm.xray.run.find_spec", lambda name: None if name == "triton" else find_spec(name)
+    )
+    with pytest.raises(XRayError, match=r"needs the triton package.* bundled_xray\(\)"):
+        xray(TINY)
+
+
+def test_the_callers_process_stays_as_it_is():
+    before = dict(os.environ)
+    xray(TINY, kernel="write_kv")
+    assert dict(os.environ) == before
+    assert "TRITON_INTERPRET" not in before
