@@ -88,4 +88,5 @@ def _importable(module: str, file: str) -> bool:
         spec = find_spec(module)
     except (ImportError, ValueError):
         return False
-    return spec is not None and spec.origin is not None and os.path.samefile(spec.origin, file)
+    found = None if spec is None else spec.origin
+    return found is not None and os.path.realpath(found) == os.path.realpath(file)

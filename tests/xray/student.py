@@ -22,7 +22,7 @@ def _first_rows(k_ptr, tables_ptr, out_ptr, block_elements, count, D: tl.constex
 
 def _launch(k_cache: torch.Tensor, tables: torch.Tensor, count: int) -> None:
     out = torch.empty(1)
-    _first_rows[(1,)](k_cache, tables, out, k_cache.stride(0), count, D=k_cache.shape[-1])
+    _first_rows[(1,)](k_cache, tables, out, k_cache.stride(0), count, D=k_cache.shape[-1])  # type: ignore[arg-type]
 
 
 def first_rows(k_cache, block_tables):

@@ -37,8 +37,8 @@ def test_a_sequence_that_ends_in_the_step_still_has_its_blocks(trace: Trace):
 def test_steps_that_are_not_there_or_too_large_are_refused(trace: Trace):
     with pytest.raises(XRayError, match=f"there is no step {len(trace.steps)}: the trace has"):
         case_of(trace, len(trace.steps))
+    largest = max(range(len(trace.steps)), key=lambda n: sum(r[1] for r in _rows(trace, n)))
     with pytest.raises(XRayError, match="too large to interpret"):
-        largest = max(range(len(trace.steps)), key=lambda n: sum(r[1] for r in _rows(trace, n)))
         case_of(trace, largest, num_heads=64, num_kv_heads=64)
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import student
+from typer.testing import CliRunner
 
-from minillm.xray import EXAMPLE, Access, Case, XRay, XRayError, bundled_xray, xray
+from minillm.cli import cli
+from minillm.xray import EXAMPLE, Access, Case, XRay, XRayError, bundled_xray, load, xray
 from minillm.xray.file import encode
 from minillm.xray.kernel import find_kernel
 from minillm.xray.reading import accesses, attention, blocks_read
@@ -24,10 +26,15 @@ def loaded(xray: XRay) -> list[Access]:
     return list(accesses(attention(xray).programs[0], "k_cache"))
 
 
-def test_the_bundled_one_is_what_the_kernel_gives_today():
+@pytest.fixture(scope="module")
+def example() -> XRay:
+    return xray(EXAMPLE)
+
+
+def test_the_bundled_one_is_what_the_kernel_gives_today(example: XRay):
     """If not: `minillm xray --save minillm/xray/bundled.json`. Sums differ between machines by
     rounding."""
-    now, kept = xray(EXAMPLE), bundled_xray()
+    now, kept = example, bundled_xray()
     assert (now.kernel, now.tensors) == (kept.kernel, kept.tensors)
     for launch, known in zip(now.launches, kept.launches, strict=True):
         assert (launch.kernel, launch.grid) == (known.kernel, known.grid)
@@ -41,9 +48,11 @@ def test_the_bundled_one_is_what_the_kernel_gives_today():
                 assert value.numbers == pytest.approx(earlier.numbers, rel=1e-3, abs=1e-3)
 
 
-def test_two_processes_give_the_same_bytes():
-    case = Case(seq_lens=(9, 6), query_lens=(1, 3), num_splits=2)
-    assert encode(xray(case)) == encode(xray(case))
+def test_two_processes_give_the_same_bytes_and_leave_this_one_alone(example: XRay):
+    before = dict(os.environ)
+    assert encode(xray(EXAMPLE)) == encode(example)
+    assert dict(os.environ) == before
+    assert "TRITON_INTERPRET" not in before
 
 
 def test_a_function_of_ones_own(capsys: pytest.CaptureFixture[str]):
@@ -75,8 +84,10 @@ def test_a_function_of_a_notebooks_cell():
 
 
 def test_leaving_the_cache_does_not_end_the_process():
-    last = loaded(xray(TINY, kernel=student.too_far))[-1]
-    assert (last.outside, last.bytes, last.boxes) == (32, 0, ())
+    """The third block of the table is none."""
+    (one,) = attention(xray(TINY, kernel=student.too_far)).programs
+    told = [(access.tensor, access.bytes, access.outside) for access in one.accesses[1:6:2]]
+    assert told == [("k_cache", 64, 0), ("k_cache", 64, 0), ("", 0, 32)]
 
 
 def test_what_goes_wrong_is_told_in_one_line():
@@ -99,7 +110,7 @@ def test_files_that_do_not_import(tmp_path: Path):
     (tmp_path / "broken.py").write_text("import no_such_module\n")
     with pytest.raises(XRayError, match=r"importing broken.py:f raised ModuleNotFoundError: .*'no"):
         xray(TINY, kernel=f"{tmp_path}/broken.py:f")
-    with pytest.raises(XRayError, match="there is no function 'nothing' in student.py:nothing"):
+    with pytest.raises(XRayError, match=r"there is no function 'nothing' in student\.py:nothing"):
         xray(TINY, kernel=f"{STUDENT}:nothing")
 
 
@@ -124,8 +135,18 @@ def test_without_triton(monkeypatch: pytest.MonkeyPatch):
         xray(TINY)
 
 
-def test_the_callers_process_stays_as_it_is():
-    before = dict(os.environ)
-    xray(TINY, kernel="write_kv")
-    assert dict(os.environ) == before
-    assert "TRITON_INTERPRET" not in before
+def test_from_the_shell(tmp_path: Path):
+    """Several launches, of kernels that do not read the cache too; watching what is asked for."""
+    path = tmp_path / "x.json"
+    lengths = ("--seq-lens", "9", "6", "--query-lens", "1", "1")
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(
+        cli, ["xray", *lengths, "--num-splits", "2", "--watch", "shrink", "--save", str(path)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "_merge · grid 8 × 1 × 1" in result.stdout
+    assert "lse[0, 1], out[0, 1]" in result.stdout
+    assert f"Saved: minillm xray --load {path}" in result.stdout
+    seen = load(path)
+    assert (seen.case.seq_lens, seen.case.tile_keys) == ((9, 6), 16)
+    values = [v for launch in seen.launches for p in launch.programs for v in p.values]
+    assert {value.name for value in values} == {"shrink"}
