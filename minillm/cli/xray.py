@@ -42,7 +42,7 @@ def xray(
     num_kv_heads: Annotated[int, typer.Option(help="KV heads.")] = EXAMPLE.num_kv_heads,
     head_dim: Annotated[int, typer.Option(help="Elements of a head.")] = EXAMPLE.head_dim,
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = EXAMPLE.dtype,
-    layout: Annotated[str, typer.Option(help="Of the caches: NHD or HND.")] = EXAMPLE.layout,
+    layout: Annotated[str, typer.Option(help="NHD, HND or packed.")] = EXAMPLE.layout,
     sliding_window: Annotated[
         int | None, typer.Option(help="Keys that a query sees, itself included.")
     ] = None,

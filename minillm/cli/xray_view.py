@@ -147,10 +147,10 @@ def _moves(xray: XRay, program: Program, op: str) -> str:
 def _steps(xray: XRay, launch: Launch, program: Program) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("#", justify="right")
-    table.add_column("what")
+    table.add_column("what", overflow="fold", min_width=32)
     for name in ("lanes", "bytes", "requests", "sectors", "lines"):
         table.add_column(name, justify="right")
-    table.add_column("at", style="dim", overflow="fold")
+    table.add_column("at", style="dim", overflow="ellipsis", no_wrap=True)
     values = list(_values(program, len(rows(xray, program)) if _has(xray, "q") else 0))
     for n, access in enumerate(program.accesses):
         for after, told in values:

@@ -6,7 +6,7 @@ import numpy as np
 
 from minillm.xray.addresses import AddressMap, boxes, indices
 from minillm.xray.records import Access
-from minillm.xray.transactions import count_transactions, fastest_axis_last
+from minillm.xray.transactions import count_transactions
 
 
 def access_of(
@@ -23,28 +23,25 @@ def access_of(
                          requests=0, sectors=0, lines=0, thread_bytes=0, outside=count)  # fmt: skip
         return nothing, np.zeros(shape, bool)
     offsets = addresses - region.start
-    order = fastest_axis_last(offsets, active, itemsize)
-    elements = offsets.transpose(order).ravel() // itemsize
+    elements = offsets.ravel() // itemsize
     found, there = indices(region.tensor, elements)
-    inside = there.reshape(offsets.transpose(order).shape) & active.transpose(order)
-    traffic = count_transactions(
-        np.ascontiguousarray(offsets.transpose(order)), np.ascontiguousarray(inside), itemsize
-    )
-    touched = found[inside.ravel()]
+    inside = there.reshape(offsets.shape) & active
+    traffic = count_transactions(offsets, inside, itemsize)
+    touched = inside.ravel()
     lanes = int(np.count_nonzero(active))
     access = Access(
         op=op,
         tensor=region.tensor.name,
         site=site,
-        boxes=boxes(region.tensor, touched),
+        boxes=boxes(region.tensor, found[touched]),
         lanes=lanes,
         width=active.size,
-        bytes=len(np.unique(elements[inside.ravel()])) * itemsize,
+        bytes=len(np.unique(elements[touched])) * itemsize,
         requests=traffic.requests,
         sectors=traffic.sectors,
         lines=traffic.lines,
         thread_bytes=traffic.thread_bytes,
         warp=traffic.first_warp if active.size > 1 else (),
-        outside=lanes - len(touched),
+        outside=lanes - int(np.count_nonzero(inside)),
     )
-    return access, inside.transpose(np.argsort(order)).reshape(shape)
+    return access, inside.reshape(shape)

@@ -10,8 +10,6 @@ import numpy as np
 
 from minillm.xray.records import Box, Tensor
 
-CACHES = ("k_cache", "v_cache")
-
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -83,16 +81,21 @@ def indices(tensor: Tensor, elements: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def boxes(tensor: Tensor, touched: np.ndarray) -> tuple[Box, ...]:
-    """The distinct rows of `touched` ([n, axes]), in the order they come, joined where they are
-    neighbours along an axis; blocks are never joined."""
+    """The distinct rows of `touched` ([n, axes]), joined where they are neighbours along an axis.
+
+    In the order they come; of a cache block after block, and within one in the order of its axes:
+    blocks are never joined.
+    """
     if not len(touched):
         return ()
     _, order = np.unique(touched, axis=0, return_index=True)
     first = touched[np.sort(order)]
+    axes = list(range(len(tensor.axes)))
+    if "block" in tensor.axes:
+        axes.remove(tensor.axes.index("block"))
+        first = _block_after_block(first, tensor.axes.index("block"))
     end = first + 1
-    axes = [axis for axis, name in enumerate(tensor.axes) if name != "block"]
-    rounds = 2 if tensor.name in CACHES else 1  # a cut head dimension lies on both sides of a slot
-    for axis in axes[::-1] * rounds:
+    for axis in reversed(axes):
         others = np.arange(first.shape[1]) != axis
         same = (first[1:, others] == first[:-1, others]).all(1)
         same &= (end[1:, others] == end[:-1, others]).all(1)
@@ -104,3 +107,9 @@ def boxes(tensor: Tensor, touched: np.ndarray) -> tuple[Box, ...]:
         end[:, axis] = last
     pairs = np.stack((first, end), axis=2).tolist()
     return tuple(tuple((a, b) for a, b in box) for box in pairs)
+
+
+def _block_after_block(rows: np.ndarray, axis: int) -> np.ndarray:
+    """`rows` by the first that is of the same block, then by their axes."""
+    _, first, block = np.unique(rows[:, axis], return_index=True, return_inverse=True)
+    return rows[np.lexsort((*rows.T[::-1], first[block]))]

@@ -10,8 +10,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-DTYPES = ("float32", "float16", "bfloat16")
-LAYOUTS = ("NHD", "HND")
+ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes
+LAYOUTS = ("NHD", "HND", "packed")
+PACK_BYTES = 16
 MOST_SCORES = 2**14  # (query, head, key) triples: the simplest kernel loads K once for each
 MOST_ELEMENTS = 2**22  # of the K cache
 
@@ -26,8 +27,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     * `seq_lens`: all tokens of each sequence; `query_lens`: how many of them are new, at the end
       (by default one: decodes).
     * `num_kv_heads`: `num_heads` / `num_kv_heads` query heads share one KV head.
-    * `layout`: "NHD", caches of [num_blocks, block_size, Hkv, D], or "HND", which has the heads
-      before the slots.
+    * `layout`: of the caches, "NHD", "HND" or "packed": `minillm.kernels.layouts`.
     * `sliding_window`: keys that a query sees, itself included; None: all.
     * `num_splits`: programs that share one sequence's keys; None: as the kernel chooses.
     * `tile_rows`, `tile_keys`: the rows (query, head) of a program's tile and its keys per
@@ -111,8 +111,14 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"{self.num_kv_heads}"
             )
         _whole("head_dim", self.head_dim, 1, 256)
-        _one_of("dtype", self.dtype, DTYPES)
+        _one_of("dtype", self.dtype, tuple(ITEMSIZE))
         _one_of("layout", self.layout, LAYOUTS)
+        pack = PACK_BYTES // ITEMSIZE[self.dtype]
+        if self.layout == "packed" and self.head_dim % pack:
+            raise XRayError(
+                f"layout 'packed' takes a head_dim that is a multiple of {pack} for {self.dtype}, "
+                f"got {self.head_dim}"
+            )
         if self.sliding_window is not None:
             _whole("sliding_window", self.sliding_window, 1, 2**31 - 1)
         if self.num_splits is not None:

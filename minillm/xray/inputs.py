@@ -7,11 +7,16 @@ from dataclasses import dataclass
 import torch
 
 from minillm.kernels.kv_write import write_kv
+from minillm.kernels.layouts import convert
 from minillm.xray.case import Case
 
 NO_BLOCK = 10**6  # where a block table ends: whoever follows it leaves the cache
 
-CACHE_AXES = {"NHD": ("block", "slot", "head", "dim"), "HND": ("block", "head", "slot", "dim")}
+CACHE_AXES = {  # of K, of V
+    "NHD": (("block", "slot", "head", "dim"),) * 2,
+    "HND": (("block", "head", "slot", "dim"),) * 2,
+    "packed": (("block", "head", "piece", "slot", "dim"), ("block", "head", "dim", "slot")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ def inputs(case: Case) -> dict[str, Input]:
         return torch.randn(shape, generator=rng).to(dtype)
 
     pool = (case.num_blocks, case.block_size, heads, dim)
-    caches = [torch.full(pool, torch.nan, dtype=dtype) for _ in range(2)]
+    caches = (torch.full(pool, torch.nan, dtype=dtype), torch.full(pool, torch.nan, dtype=dtype))
     tables = torch.full((len(case.seq_lens), max(map(len, case.block_tables)) + 1), NO_BLOCK)
     keys, values, mapping = [], [], []
     for b, (length, new) in enumerate(zip(case.seq_lens, case.query_lens, strict=True)):
@@ -46,15 +51,14 @@ def inputs(case: Case) -> dict[str, Input]:
         keys.append(key[length - new :])
         values.append(value[length - new :])
         mapping.append(slots[length - new :])
-    if case.layout == "HND":
-        caches = [cache.transpose(1, 2).contiguous() for cache in caches]
-    new_tokens, axes = sum(case.query_lens), CACHE_AXES[case.layout]
+    k_cache, v_cache = convert(*caches, "NHD", case.layout)
+    new_tokens, (k_axes, v_axes) = sum(case.query_lens), CACHE_AXES[case.layout]
     return {
         "q": Input(draw(new_tokens, case.num_heads, dim), ("token", "head", "dim")),
         "key": Input(torch.cat(keys), ("token", "head", "dim")),
         "value": Input(torch.cat(values), ("token", "head", "dim")),
-        "k_cache": Input(caches[0], axes),
-        "v_cache": Input(caches[1], axes),
+        "k_cache": Input(k_cache, k_axes),
+        "v_cache": Input(v_cache, v_axes),
         "block_tables": Input(tables, ("sequence", "index")),
         "seq_lens": Input(torch.tensor(case.seq_lens), ("sequence",)),
         "query_start_loc": Input(torch.tensor(case.query_start_loc), ("sequence",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+from collections.abc import Mapping
 from itertools import islice
 from types import CodeType, FrameType
 from typing import Any
@@ -11,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from minillm.xray.addresses import AddressMap
-from minillm.xray.case import XRayError
-from minillm.xray.records import Access, Launch, Program, ProgramId, Site, Value
+from minillm.xray.records import Access, Launch, Line, Program, ProgramId, Site, Value
 
 MOST_VALUES = 256  # of a watched variable: one per row of a tile
 _OWN = tuple(f"minillm.xray.{name}" for name in ("launches", "observer"))
@@ -21,16 +21,13 @@ _OWN = tuple(f"minillm.xray.{name}" for name in ("launches", "observer"))
 class OpenLaunch:
     """A launch that may not be over."""
 
-    def __init__(
-        self, fn: Any, given: dict[str, Any], memory: AddressMap, watch: tuple[str, ...]
-    ) -> None:
+    def __init__(self, fn: Any, given: Mapping[str, Any], memory: AddressMap) -> None:
         self.name: str = fn.__name__
         self.code: CodeType = fn.__code__
-        self.watch = watch
         self.grid: ProgramId = (0, 0, 0)
         self.programs: list[OpenProgram] = []
         self.sites: dict[Site, int] = {}
-        self._found: dict[tuple[CodeType, int], int] = {}  # (code, instruction) → site
+        self._found: dict[tuple[tuple[CodeType, int], ...], int] = {}  # instructions → site
         self.tensors: dict[str, str] = {}
         self.arguments: dict[str, Any] = {}
         for name, value in given.items():
@@ -40,17 +37,24 @@ class OpenLaunch:
             else:
                 self.arguments[name] = _plain(value)
 
-    def site(self) -> int:
-        """Which line of the kernel, or of a function it calls, is running."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None and _is_machinery(frame):
+    def owns(self, frame: FrameType | None) -> bool:
+        """Whether `frame` is the kernel's, or that of a function that the kernel called."""
+        while frame is not None and frame.f_code is not self.code:
             frame = frame.f_back
-        if frame is None:
-            raise XRayError("a kernel touched memory outside any function")
-        key = (frame.f_code, frame.f_lasti)
+        return frame is not None
+
+    def site(self) -> int:
+        """Which line of the kernel is running, and of the functions it called."""
+        frames: list[FrameType] = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and self.code not in [each.f_code for each in frames]:
+            if not is_machinery(frame):
+                frames.append(frame)
+            frame = frame.f_back
+        key = tuple((each.f_code, each.f_lasti) for each in reversed(frames))
         if key not in self._found:
-            site = Site(function=frame.f_code.co_name, source=_source(frame))
-            self._found[key] = self.sites.setdefault(site, len(self.sites))
+            lines = [Line(function=f.f_code.co_name, source=_source(f)) for f in reversed(frames)]
+            self._found[key] = self.sites.setdefault(Site(lines=tuple(lines)), len(self.sites))
         return self._found[key]
 
     def record(self) -> Launch:
@@ -71,17 +75,20 @@ class OpenProgram:
         self.id = id
         self.accesses: list[Access] = []
         self._values: list[Value] = []
-        self._last: dict[str, Any] = {}
+        self._latest: dict[str, Any] = {}
 
-    def look(self, variables: Any, watch: tuple[str, ...]) -> None:
-        """Note which of the watched variables have a new value."""
-        for name in watch:
+    def look(self, variables: Mapping[str, Any], known: dict[str, Any]) -> None:
+        """Note which of the watched variables of a frame have a new value. `known`: what they
+        were when last looked at."""
+        for name, before in known.items():
             value = variables.get(name)
-            if value is None or value is self._last.get(name):
+            if value is None or value is before:
                 continue
-            self._last[name] = value  # kept, so that no other object takes its place
-            numbers = _numbers(value)
-            if 0 < len(numbers) <= MOST_VALUES:
+            known[name] = value  # kept, so that no other object takes its place
+            if value is self._latest.get(name):  # handed over from one function to another
+                continue
+            self._latest[name] = value
+            if numbers := _numbers(value):
                 found = Value(name=name, after=len(self.accesses), values=numbers)
                 self._values.append(found)
 
@@ -89,7 +96,7 @@ class OpenProgram:
         return Program(id=self.id, accesses=tuple(self.accesses), values=tuple(self._values))
 
 
-def _is_machinery(frame: FrameType) -> bool:
+def is_machinery(frame: FrameType) -> bool:
     """Of triton or of the observer, not of a kernel."""
     module = frame.f_globals.get("__name__", "")
     return module in _OWN or module == "triton" or module.startswith("triton.")

@@ -22,7 +22,7 @@ from triton.runtime import interpreter
 from minillm.xray.access import access_of
 from minillm.xray.addresses import AddressMap
 from minillm.xray.case import XRayError
-from minillm.xray.launches import OpenLaunch, OpenProgram
+from minillm.xray.launches import OpenLaunch, OpenProgram, is_machinery
 from minillm.xray.records import Launch
 
 _INT1 = interpreter.tl.int1
@@ -75,7 +75,7 @@ class Observer:
         def prepare(executor: Any, args: Any, kwargs: Any) -> Any:
             on_host, named_on_host = original(executor, args, kwargs)
             given = inspect.getcallargs(executor.fn, *on_host, **named_on_host)
-            self._open.append(OpenLaunch(executor.fn, given, self.memory, self.watch))
+            self._open.append(OpenLaunch(executor.fn, given, self.memory))
             return on_host, named_on_host
 
         return prepare
@@ -140,14 +140,18 @@ class Observer:
         return interpreter.TensorHandle(inside, _INT1)
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
-        """For `sys.settrace`: look into the frames of the kernel, and no others."""
-        if not self._open or frame.f_code is not self._open[-1].code:
+        """For `sys.settrace`: look into the frames of a kernel's functions, and no others."""
+        if not (self.watch and self._open) or is_machinery(frame):
             return None
-        launch, program = self._open[-1], self._open[-1].programs[-1]
+        launch = self._open[-1]
+        if not (launch.programs and launch.owns(frame)):
+            return None
+        program, here = launch.programs[-1], frame.f_locals
+        known = {name: here.get(name) for name in self.watch}
 
         def look(frame: FrameType, event: str, arg: Any) -> Any:
             if event in ("line", "return"):
-                program.look(frame.f_locals, launch.watch)
+                program.look(frame.f_locals, known)
             return look
 
-        return look if launch.watch else None
+        return look

@@ -30,8 +30,8 @@ class Tensor(Struct, frozen=True, kw_only=True):
 class Access(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One `tl.load`, `tl.store` or atomic operation of one program.
 
-    * `boxes`: what it touched, in order; no box spans two blocks. Row-major within a box, but for
-      a layout that cuts the head dimension, whose slots come before its dimensions.
+    * `boxes`: what it touched, in the order of the tile; of a cache, block after block. No box
+      spans two blocks. Elements of a box are in row-major order of the tensor's axes.
     * `lanes` of `width` elements of the tile were not masked off; `bytes` counts each touched byte
       of the tensor once.
     * `requests`, `sectors`, `lines`: what warps would ask of memory (`transactions.py`);
@@ -57,7 +57,8 @@ class Access(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Value(Struct, frozen=True, kw_only=True):
-    """A new value of one of the kernel's own variables: one number per row of its tile.
+    """A new value of a variable of the kernel, or of a function it calls: one number per row of
+    the tile.
 
     Assigned when the program had made `after` accesses. As the kernel holds it: the fast kernel
     keeps its running maximum in base 2. Infinities and NaN are text: "-inf", "inf", "nan".
@@ -80,11 +81,24 @@ class Program(Struct, frozen=True, kw_only=True, omit_defaults=True):
     values: tuple[Value, ...] = ()
 
 
-class Site(Struct, frozen=True, kw_only=True):
-    """A line of the kernel that touches memory."""
+class Line(Struct, frozen=True, kw_only=True):
+    """A statement of a kernel, or of a function that it calls."""
 
     function: str
     source: str
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """A place in the kernel that touches memory: how it came there, from the kernel's own line to
+    the one with the `tl.load` or `tl.store`."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def source(self) -> str:
+        """The line that says most: the innermost that does not just return what it loads."""
+        told = [line.source for line in self.lines if not line.source.startswith("return ")]
+        return (told or [line.source for line in self.lines])[-1]
 
 
 class Launch(Struct, frozen=True, kw_only=True):

@@ -34,22 +34,11 @@ class Transactions:
     first_warp: tuple[int, ...]  # byte of each thread of the first request, −1: masked off
 
 
-def fastest_axis_last(offsets: np.ndarray, active: np.ndarray, itemsize: int) -> list[int]:
-    """The tile's axes, reordered so that the most contiguous one comes last."""
-
-    def adjacent(axis: int) -> int:
-        near, far = _cut(offsets, axis, None, -1), _cut(offsets, axis, 1, None)
-        both = _cut(active, axis, None, -1) & _cut(active, axis, 1, None)
-        return int(np.count_nonzero((far - near == itemsize) & both))
-
-    axes = list(range(offsets.ndim))
-    fastest = max(axes, key=lambda axis: (adjacent(axis), axis), default=0)
-    return [axis for axis in axes if axis != fastest] + axes[fastest : fastest + 1]
-
-
 def count_transactions(offsets: np.ndarray, active: np.ndarray, itemsize: int) -> Transactions:
-    """offsets: int64, bytes from the tensor's start, of every lane of the tile, fastest axis last;
-    active: bool, of the same shape."""
+    """offsets: int64, bytes from the tensor's start, of every lane of the tile; active: bool, of
+    the same shape."""
+    order = _fastest_axis_last(offsets, active, itemsize)
+    offsets, active = offsets.transpose(order), active.transpose(order)
     per_thread = _elements_per_thread(offsets, active, itemsize)
     offsets, active = offsets.reshape(-1, per_thread), active.reshape(-1, per_thread)
     starts, awake = offsets[:, 0], active[:, 0]
@@ -62,6 +51,19 @@ def count_transactions(offsets: np.ndarray, active: np.ndarray, itemsize: int) -
     first = requests == (touched[0] if len(touched) else -1)
     warp = np.where(awake[first], starts[first], -1)
     return Transactions(len(np.unique(touched)), sectors, lines, thread_bytes, tuple(warp.tolist()))
+
+
+def _fastest_axis_last(offsets: np.ndarray, active: np.ndarray, itemsize: int) -> list[int]:
+    """The tile's axes, reordered so that the most contiguous one comes last."""
+
+    def adjacent(axis: int) -> int:
+        near, far = _cut(offsets, axis, None, -1), _cut(offsets, axis, 1, None)
+        both = _cut(active, axis, None, -1) & _cut(active, axis, 1, None)
+        return int(np.count_nonzero((far - near == itemsize) & both))
+
+    axes = list(range(offsets.ndim))
+    fastest = max(axes, key=lambda axis: (adjacent(axis), axis), default=0)
+    return [axis for axis in axes if axis != fastest] + axes[fastest : fastest + 1]
 
 
 def _elements_per_thread(offsets: np.ndarray, active: np.ndarray, itemsize: int) -> int:

@@ -25,13 +25,16 @@ def test_the_kernel_itself():
 
 
 def test_a_skipped_block_is_not_seen(tmp_path: Path):
-    kernel = mutant(tmp_path, "inside = at < end", "inside = (at < end) & (at // BLOCK_SIZE != 2)")
-    assert blocks_by_load(watched(CASE, kernel)) == [[7, 2, 4], [0, 6]]
+    wrong = "(at < end) & (at // BLOCK_SIZE != 5)"
+    kernel = mutant(tmp_path, "(at >= begin) & (at < end)", wrong)
+    assert blocks_by_load(watched(CASE, kernel)) == [[7, 2, 9, 4], [0]]
 
 
 def test_skipped_tiles_are_not_seen(tmp_path: Path):
-    kernel = mutant(tmp_path, "range(begin, end, TILE)", "range(begin + TILE, end, TILE)")
+    kernel = mutant(tmp_path, "range(full_begin, full_end, TILE)", "range(TILE, full_end, TILE)")
     assert blocks_by_load(watched(CASE, kernel)) == [[0, 6]]
+    kernel = mutant(tmp_path, "range(num_masked)", "range(num_masked - 1)")
+    assert blocks_by_load(watched(CASE, kernel)) == [[7, 2, 9, 4]]
 
 
 def test_another_tile_size(tmp_path: Path):
@@ -43,7 +46,7 @@ def test_another_tile_size(tmp_path: Path):
 
 
 def test_a_wrong_head(tmp_path: Path):
-    kernel = mutant(tmp_path, "kv_head * k_head_stride", "(1 - kv_head) * k_head_stride")
+    kernel = mutant(tmp_path, "k_ptr + kv_head * k_strides", "k_ptr + (1 - kv_head) * k_strides")
     xray = watched(CASE, kernel)
     for head in range(2):
         one = program(xray, 0, head, 0)
@@ -52,34 +55,32 @@ def test_a_wrong_head(tmp_path: Path):
 
 
 def test_reading_past_the_sequence(tmp_path: Path):
-    kernel = mutant(tmp_path, "inside = at < end", "inside = at < end + 1")
+    kernel = mutant(tmp_path, "(at >= begin) & (at < end)", "(at < end + 1)")
     before, after = watched(CASE), watched(CASE, kernel)
     more = slots_read(after, program(after, 0, 0, 0)) - slots_read(before, program(before, 0, 0, 0))
     assert more == {(6, 2, 0)}  # position 22, the first that is not in use
 
 
 def test_reading_backwards(tmp_path: Path):
-    kernel = mutant(
-        tmp_path, "at = start + tl.arange(0, TILE)", "at = end - 1 - start - tl.arange(0, TILE)"
-    )
-    # From the last key to the first: never beyond 0 in a sequence of whole tiles.
-    case = msgspec.structs.replace(CASE, seq_lens=(16,))
-    assert blocks_by_load(watched(case, kernel)) == [[4] * 4 + [9] * 4 + [2] * 4 + [7] * 4]
+    wrong = "end - 1 - start - tl.arange(0, TILE)"
+    kernel = mutant(tmp_path, "start + tl.arange(0, TILE)", wrong)
+    case = msgspec.structs.replace(CASE, seq_lens=(16,))  # one whole tile
+    assert blocks_by_load(watched(case, kernel)) == [[4, 9, 2, 7]]
     assert blocks_by_load(watched(case)) == [[7, 2, 9, 4]]
 
 
 def test_leaving_the_cache_is_seen_and_survived(tmp_path: Path):
     """The table's last entry names no block: whoever follows it leaves the cache."""
-    kernel = mutant(tmp_path, "+ at // BLOCK_SIZE", "+ at // BLOCK_SIZE + 1")
+    kernel = mutant(tmp_path, "at // BLOCK_SIZE, inside, 0)", "at // BLOCK_SIZE + 1, inside, 0)")
     xray = watched(CASE, kernel)
     one = program(xray, 0, 0, 0)
-    assert blocks_read(xray, one) == (2, 9, 4, 0, 6)
+    assert blocks_read(xray, one) == (7, 2, 9, 4, 6)
     assert [access.outside for access in accesses(one, "k_cache")] == [0, 2 * 32]
 
 
 def test_no_causal_skipping(tmp_path: Path):
     case = Case(seq_lens=(32,), query_lens=(16,), tile_rows=16, tile_keys=16)
-    kernel = mutant(tmp_path, "first_position + BLOCK_Q,", "first_position + 1000,")
+    kernel = mutant(tmp_path, "first_position + BLOCK_Q, seq_len", "first_position + 1000, seq_len")
     first = [
         len(slots_read(x, program(x, 0, 0, 0))) for x in (watched(case), watched(case, kernel))
     ]
@@ -87,7 +88,9 @@ def test_no_causal_skipping(tmp_path: Path):
 
 
 def test_a_forgotten_store(tmp_path: Path):
-    kernel = mutant(tmp_path, "out_mask = row_mask[:, None]", "out_mask = (rows < 1)[:, None]")
+    kernel = mutant(
+        tmp_path, "out_mask = row_mask[:, None]", "out_mask = (row_mask & (head % 2 < 1))[:, None]"
+    )
     xray = watched(CASE, kernel)
     stores = [accesses(program(xray, 0, head, 0), "out", "store")[0].boxes for head in range(2)]
     assert stores == [(((0, 1), (h, h + 1), (0, 1), (0, 32)),) for h in (0, 2)]

@@ -74,6 +74,7 @@ def test_a_kernel_that_forgets_to_rescale_shows(tmp_path: Path):
 
 
 def test_only_what_is_watched_is_recorded():
+    """Also in the functions that the kernel calls."""
     assert not program(observe(TILED, paged_attention, "", ()), 0, 0, 0).values
     one = program(observe(TILED, paged_attention, "", ("shrink", "acc", "no_such")), 0, 0, 0)
     assert {value.name for value in one.values} == {"shrink"}  # acc has more than a row each

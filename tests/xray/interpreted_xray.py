@@ -72,7 +72,10 @@ def test_every_access_of_a_decode_in_order():
     assert (k.lanes, k.width, k.bytes, k.thread_bytes) == (9 * 32, 16 * 32, 9 * 64, 16)
     assert (k.requests, k.sectors, k.lines) == (2, 9 * 2, 9)
     assert k.warp[:5] == tuple(7 * 512 + at for at in (64, 80, 96, 112, 64 + 128))
-    assert "tl.load(k_ptr" in attention(xray).sites[k.site].source
+    site = attention(xray).sites[k.site]
+    assert site.lines[0].function == "_paged_attention"
+    assert "k_ptr" in site.source
+    assert "tl.load(" in site.lines[-1].source
     assert accesses(one, "block_tables")[0].boxes == (((0, 1), (0, 3)),)
     assert accesses(one, "out", "store")[0].boxes == (((0, 1), (2, 4), (0, 1), (0, 32)),)
 
@@ -90,7 +93,7 @@ def test_programs_compute_their_own_queries_and_heads():
     st.sampled_from([(2, 2), (4, 2), (5, 1)]),
     st.sampled_from([None, 1, 5]),
     st.sampled_from([None, 2]),
-    st.sampled_from(["NHD", "HND"]),
+    st.sampled_from(["NHD", "HND", "packed"]),
     st.sampled_from([16, 32]),
 )
 def test_every_visible_slot_is_read_and_none_beyond(
@@ -166,11 +169,13 @@ def test_sequences_that_share_a_block_both_read_it():
 
 
 def test_splits_share_the_keys_and_are_merged():
-    case = Case(seq_lens=(24,), block_tables=((5, 4, 3, 2, 1, 0),), num_splits=3)
+    table = ((8, 7, 6, 5, 4, 3, 2, 1, 0),)
+    case = Case(seq_lens=(34,), block_tables=table, num_splits=3, tile_rows=16, tile_keys=16)
     xray = watched(case)
     attend, merge = xray.launches
     assert (attend.grid, merge.grid) == ((1, 2, 3), (4, 1, 1))
-    assert [blocks_read(xray, program(xray, 0, 0, s)) for s in range(3)] == [(5, 4), (3, 2), (1, 0)]
+    shares = [blocks_read(xray, program(xray, 0, 0, split)) for split in range(3)]
+    assert shares == [(8, 7, 6, 5), (4, 3, 2, 1), (0,)]  # a tile each
     # What the parts wrote is what the merge reads: one row of three parts per query head.
     assert merge.tensors["parts_ptr"] == attend.tensors["out_ptr"] == "out"
     for row, one in enumerate(merge.programs):
@@ -186,6 +191,19 @@ def test_head_major_layout_packs_a_heads_rows_into_lines():
     assert first["NHD"].sectors == first["HND"].sectors == 18
     assert (first["NHD"].lines, first["HND"].lines) == (9, 2 + 2 + 1)
     assert bytes_moved(attention(both["NHD"])) == bytes_moved(attention(both["HND"]))
+
+
+def test_the_packed_layout_spreads_a_row_over_its_block():
+    """16 bytes of each of a block's slots lie together, and of V one element."""
+    xray = watched(msgspec.structs.replace(DECODES, layout="packed"))
+    one = program(xray, 0, 1, 0)
+    k, v = accesses(one, "k_cache")[0], accesses(one, "v_cache")[0]
+    assert tensor(xray, "k_cache").shape[1:] == (2, 32 // 8, 4, 8)
+    assert k.boxes[0] == ((7, 8), (1, 2), (0, 4), (0, 4), (0, 8))
+    assert v.boxes[0] == ((7, 8), (1, 2), (0, 32), (0, 4))
+    assert blocks_read(xray, one) == blocks_read(xray, one, "v_cache") == TABLES[0]
+    assert (k.thread_bytes, k.lines) == (16, 2 + 2 + 2)  # of the last block every piece
+    assert v.thread_bytes < 16
 
 
 def test_writing_goes_to_the_slots_of_the_new_tokens():

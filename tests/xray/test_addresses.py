@@ -32,10 +32,27 @@ def test_slots_are_joined_and_blocks_are_not():
     assert boxes(CACHE, rows) == (((2, 3), *whole), ((3, 4), *whole))
 
 
-def test_the_order_is_kept():
+def test_the_order_is_that_of_the_blocks():
+    """What one load touches within a block is in no order."""
     rows = touched((5, 0, 0), (1, 2, 0), (1, 3, 0), (1, 0, 0))
     firsts = [(box[0][0], box[1]) for box in boxes(CACHE, rows)]
-    assert firsts == [(5, (0, 1)), (1, (2, 4)), (1, (0, 1))]
+    assert firsts == [(5, (0, 1)), (1, (0, 1)), (1, (2, 4))]
+
+
+def test_blocks_are_told_apart_however_the_tile_lies():
+    """A tile of [dims, keys] goes through the blocks for every dimension."""
+    rows = touched((5, 0, 0), (5, 1, 0), (1, 0, 0)).reshape(3, 8, 4).transpose(1, 0, 2)
+    whole = ((0, 1), (0, 8))
+    wanted = (((5, 6), (0, 2), *whole), ((1, 2), (0, 1), *whole))
+    assert boxes(CACHE, rows.reshape(-1, 4)) == wanted
+
+
+def test_rows_of_other_tensors_stay_in_order():
+    q = Tensor(
+        name="q", dtype="float32", itemsize=4, axes=("token", "head"), shape=(4, 2), strides=(2, 1)
+    )
+    found, _ = indices(q, np.array([6, 7, 2, 3, 4]))
+    assert boxes(q, found) == (((3, 4), (0, 2)), ((1, 2), (0, 2)), ((2, 3), (0, 1)))
 
 
 def test_what_is_touched_twice_is_named_once():

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from minillm.kernels import triton_attention
+from minillm.kernels import triton_attention, triton_tile
 from minillm.xray import Case, Launch, Program, XRay
 from minillm.xray.observe import observe
 from minillm.xray.reading import attention
 from minillm.xray.run import WATCHED
+
+SOURCES = (triton_tile, triton_attention)
 
 
 def watched(case: Case, kernel: Callable[..., Any] = triton_attention.paged_attention) -> XRay:
@@ -29,14 +33,24 @@ def program(xray: XRay, *id: int) -> Program:
 
 
 def mutant(folder: Path, right: str, wrong: str) -> Callable[..., Any]:
-    """`paged_attention` of a copy of its source in which `wrong` stands for `right`."""
-    source = Path(str(triton_attention.__file__)).read_text()
-    assert source.count(right) == 1
-    path = folder / "mutant.py"
-    path.write_text(source.replace(right, wrong))
-    spec = spec_from_file_location("mutant", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.paged_attention
+    """`paged_attention` of a copy of its sources in which `wrong` stands for `right`."""
+    sources = {module: Path(str(module.__file__)).read_text() for module in SOURCES}
+    assert sum(source.count(right) for source in sources.values()) == 1
+    for module, source in sources.items():
+        text = source.replace(right, wrong)
+        for other in SOURCES:
+            text = text.replace(f"from {other.__name__} import", f"from {_copy(other)} import")
+        (folder / f"{_copy(module)}.py").write_text(text)
+    loaded = None
+    for module in SOURCES:  # what is imported comes first
+        spec = spec_from_file_location(_copy(module), folder / f"{_copy(module)}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        loaded = sys.modules[_copy(module)] = module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+    assert loaded is not None
+    return loaded.paged_attention
+
+
+def _copy(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2] + "_mutant"
