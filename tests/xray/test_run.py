@@ -144,7 +144,7 @@ def test_from_the_shell(tmp_path: Path):
     )
     assert result.exit_code == 0, result.output
     assert "_merge · grid 8 × 1 × 1" in result.stdout
-    assert "lse[0, 1], out[0, 1]" in result.stdout
+    assert "lse[0, 1], out[0, 1, 0]" in result.stdout
     assert f"Saved: minillm xray --load {path}" in result.stdout
     seen = load(path)
     assert (seen.case.seq_lens, seen.case.tile_keys) == ((9, 6), 16)
