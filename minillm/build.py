@@ -17,6 +17,7 @@ from minillm.execution.tensor_parallel.executor import (
     blocks_that_fit_all,
 )
 from minillm.execution.torch_executor import TorchExecutor
+from minillm.overlapped import OverlappedEngine
 from minillm.scheduling import Scheduler, make_scheduler
 from minillm.trace.records import Header
 
@@ -36,10 +37,12 @@ def build_engine(
     *,
     attention_backend: str = "auto",
     gpu_memory_utilization: float = 0.9,
+    async_scheduling: bool = False,
     **settings: Any,
 ) -> Engine:
     """A real engine on `loaded`. `settings` are those of `EngineConfig`; an unknown one is an
-    error. The KV pool is sized from free memory unless `num_blocks` says otherwise."""
+    error. The KV pool is sized from free memory unless `num_blocks` says otherwise.
+    `async_scheduling`: decide a step while the one before is computed (`minillm.overlapped`)."""
     policy = make_scheduler(scheduler)
     config = EngineConfig.from_kwargs(**settings)
     if not 0 < gpu_memory_utilization <= 1:
@@ -81,7 +84,8 @@ def build_engine(
             f"a KV pool of {blocks:,} blocks takes {size:,} bytes, which cannot be "
             "had here. Lower num_blocks, or leave it out to take what fits."
         ) from error
-    engine = Engine(
+    loop = OverlappedEngine if async_scheduling else Engine
+    engine = loop(
         executor,
         policy,
         resolved,

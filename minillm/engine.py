@@ -14,7 +14,7 @@ tokens; with a simulated executor and a virtual clock the same code serves simul
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -56,13 +56,25 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
+class Batch:
+    """What the scheduler decided for one step, as it stands before it is executed."""
+
+    rows: Sequence[Row]
+    prefills: tuple[tuple[str, int], ...]
+    waits: tuple[Wait, ...]
+    moves: BlockMoves
+    admitted: Sequence[Request]
+
+
+@dataclass(slots=True)
 class Outcome:
     """What the sampled tokens of one step led to: token ids and final text by sequence, those who
-    wrote their first token, and those whose generation ends."""
+    wrote their first token, those computed for nothing, and those whose generation ends."""
 
     tokens: dict[str, tuple[int, ...]] = field(default_factory=dict)
     text: dict[str, str] = field(default_factory=dict)
     first: list[Request] = field(default_factory=list)
+    wasted: tuple[str, ...] = ()
     ended: list[tuple[Request, FinishReason]] = field(default_factory=list)
 
 
@@ -216,12 +228,17 @@ class Engine:
         """Schedule, execute, apply, record. None when nothing is unfinished, or when the
         executor raised: then that step's requests have ended `error` and the engine goes on."""
         self._refuse_in_step("step")
-        if not self.has_unfinished:
-            return None
+        return self._watched(self._step) if self.has_unfinished else None
+
+    def drain(self) -> None:
+        """Complete what is in flight between two calls of `step`: in this loop, nothing is."""
+
+    def _watched(self, run: Callable[[], Step | None]) -> Step | None:
+        """`run` a step, and tell those who listen when it is over."""
         self._in_step = True
         self.hooks.hold()
         try:
-            step = self._step()
+            step = run()
         finally:
             self._in_step = False
             held = self.hooks.let_go()
@@ -237,51 +254,60 @@ class Engine:
         clock = self.clock
         clock.begin_step()
         start = clock.now
-        schedule = self.scheduler.schedule(
-            self.waiting, self.running, self.kv_cache, self.budget, start
-        )
-        self._move(schedule, start)
+        schedule = self._decide(start)
         if not schedule.rows:
             raise EngineStuck(self._describe(schedule))
+        batch = self._batch(schedule)
+        self._mark_admitted(batch, start)
+        try:
+            result = self.executor.execute(batch.rows, batch.moves)
+        except Exception:
+            log.exception("the executor raised; the requests of this step end with an error")
+            self._fail(batch)
+            clock.end_step(0.0)
+            return None
+        events = self._drain()
+        self._tokens_wanted = self.hooks.wanted("token")
+        outcome = self._apply(batch.rows, result)
+        duration = clock.end_step(result.seconds)
+        for request in outcome.first:
+            request.first_token_time = clock.now
+        self._release(outcome.ended)
+        return self._record(batch, start, duration, result, outcome, events, self._drain())
+
+    def _decide(self, now: int) -> Schedule:
+        """Let the scheduler decide, and carry out its admissions and preemptions."""
+        schedule = self.scheduler.schedule(
+            self.waiting, self.running, self.kv_cache, self.budget, now
+        )
+        for request in schedule.preempted:
+            self.running.remove(request)
+            request.status = Status.WAITING
+            self.waiting.add(request)
+        for request in schedule.admitted:
+            self.waiting.remove(request)
+            request.status = Status.RUNNING
+            self.running.add(request)
+        return schedule
+
+    def _batch(self, schedule: Schedule) -> Batch:
         # Both as things stand before the step is applied, which changes who decodes and who ends.
         num_live = len(self.running) - self._num_done
         waits = complete_waits(schedule, self.waiting, self.running, num_live)
         prefills = [row for row in schedule.rows if not row.request.in_decode]
         self.hooks.emit("scheduled", schedule)
-        moves = self.kv_cache.take_moves()
-        try:
-            result = self.executor.execute(schedule.rows, moves)
-        except Exception:
-            log.exception("the executor raised; the requests of this step end with an error")
-            self._fail(schedule, moves)
-            clock.end_step(0.0)
-            return None
-        events = self._drain()
-        self._tokens_wanted = self.hooks.wanted("token")
-        outcome = self._apply(schedule.rows, result)
-        duration = clock.end_step(result.seconds)
-        for request in outcome.first:
-            request.first_token_time = clock.now
-        self._release(outcome.ended)
-        step = Step(
-            index=self._next_step,
-            start=start,
-            duration=duration,
-            transfer=min(duration, round(result.transfer_seconds * 1e9)),
-            prefills=tuple([(row.request.request_id, row.num_new_tokens) for row in prefills]),
-            waits=None if waits == self._last_waits else waits,
-            events=events,
-            after=self._drain(),
-            tokens=outcome.tokens,
-            text=outcome.text,
+        return Batch(
+            schedule.rows,
+            tuple([(row.request.request_id, row.num_new_tokens) for row in prefills]),
+            waits,
+            self.kv_cache.take_moves(),
+            schedule.admitted,
         )
-        self._last_waits = waits
-        self._next_step += 1
-        return step
 
-    def _fail(self, schedule: Schedule, moves: BlockMoves) -> None:
+    def _fail(self, batch: Batch) -> None:
         """Nothing of this step can be trusted: neither its rows nor what it should have copied."""
-        lost = {row.request.request_id for row in schedule.rows} | self.kv_cache.lost(moves)
+        self.scheduler.failed()
+        lost = {row.request.request_id for row in batch.rows} | self.kv_cache.lost(batch.moves)
         for request in [*self.running, *self.waiting]:
             if request.request_id not in lost:
                 continue
@@ -292,20 +318,15 @@ class Engine:
                 self._leave(request, request.finish_reason or FinishReason.ERROR)
         self._release(())
 
-    def _move(self, schedule: Schedule, now: int) -> None:
-        """Carry out the scheduler's admissions and preemptions on the queues."""
-        for request in schedule.preempted:
-            self.running.remove(request)
-            request.status = Status.WAITING
-            self.waiting.add(request)
-        for request in schedule.admitted:
-            self.waiting.remove(request)
-            request.status = Status.RUNNING
-            self.running.add(request)
-            stream = self._streams[request.request_id]
-            if stream.first_scheduled_time is None:
-                stream.first_scheduled_time = now
-                stream.num_cached_tokens = request.num_computed_tokens
+    def _mark_admitted(self, batch: Batch, now: int) -> list[OutputStream]:
+        """Note when those that `batch` admitted were first scheduled, before they compute.
+        Returns the streams of those that never were before."""
+        streams = [self._streams[request.request_id] for request in batch.admitted]
+        first = [stream for stream in streams if stream.first_scheduled_time is None]
+        for stream in first:
+            stream.first_scheduled_time = now
+            stream.num_cached_tokens = stream.request.num_computed_tokens
+        return first
 
     def _apply(self, rows: Sequence[Row], result: Result) -> Outcome:
         """Count computed tokens and append sampled ones."""
@@ -389,7 +410,11 @@ class Engine:
         self._num_done = sum(request.status is Status.DONE for request in done)
 
     def _leave(self, request: Request, reason: FinishReason) -> None:
-        """The request leaves the engine and its blocks return."""
+        self._depart(request, reason)
+        self._close(request, reason)
+
+    def _depart(self, request: Request, reason: FinishReason) -> None:
+        """The request leaves the queues and its blocks return."""
         queue = self.waiting if request.status is Status.WAITING else self.running
         queue.remove(request)
         request.status = Status.FINISHED
@@ -397,8 +422,11 @@ class Engine:
         request.finished_time = self.clock.now
         self._log.append(Finished(request.request_id, reason.value))
         self.kv_cache.free(request)
-        del self._streams[request.request_id]
         self.scheduler.finished(request)
+
+    def _close(self, request: Request, reason: FinishReason) -> None:
+        """Its answer is complete: who asked is told when the last of the answers is."""
+        del self._streams[request.request_id]
         name = parent_id(request.request_id, request.fork)
         for unborn in request.forks:  # they end with the sequence that they would have come from
             unborn.status, unborn.finish_reason = Status.FINISHED, reason
@@ -409,6 +437,34 @@ class Engine:
                 self.hooks.tell("finished", request_output(answers, self.clock.now))
 
     # ---- the record --------------------------------------------------------------------------
+
+    def _record(
+        self,
+        batch: Batch,
+        start: int,
+        duration: int,
+        result: Result,
+        outcome: Outcome,
+        events: tuple[Event, ...],
+        after: tuple[Event, ...],
+    ) -> Step:
+        """The step as others see it: what changed."""
+        step = Step(
+            index=self._next_step,
+            start=start,
+            duration=duration,
+            transfer=min(duration, round(result.transfer_seconds * 1e9)),
+            prefills=batch.prefills,
+            waits=None if batch.waits == self._last_waits else batch.waits,
+            events=events,
+            after=after,
+            tokens=outcome.tokens,
+            text=outcome.text,
+            wasted=outcome.wasted,
+        )
+        self._last_waits = batch.waits
+        self._next_step += 1
+        return step
 
     @property
     def pending_events(self) -> tuple[Event, ...]:

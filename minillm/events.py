@@ -180,7 +180,8 @@ class Step(
     kw_only=True,
     omit_defaults=True,
     rename={"index": "n", "start": "t", "duration": "d", "transfer": "s", "prefills": "p",
-            "waits": "w", "events": "e", "after": "a", "tokens": "k", "text": "x"},
+            "waits": "w", "events": "e", "after": "a", "tokens": "k", "text": "x",
+            "wasted": "z"},
 ):  # fmt: skip
     """One engine step. Its fold, in order:
 
@@ -188,7 +189,8 @@ class Step(
     2. run the batch: each `(id, n)` in `prefills` computes n prompt tokens, and every sequence
        in the decode phase computes one token *unless it waits*: it has a wait of its own, or
        `ALL_RUNNING` waits. A sequence whose tokens are all computed gains one output token
-       (or as many as `tokens` lists for it) and is in the decode phase from then on;
+       (or as many as `tokens` lists for it, and none if it is `wasted`) and is in the decode
+       phase from then on;
     3. apply `after`: what followed from the sampled tokens.
     """
 
@@ -202,3 +204,4 @@ class Step(
     after: tuple[Event, ...] = ()
     tokens: dict[str, tuple[int, ...]] = {}  # sampled token ids; absent in simulation
     text: dict[str, str] = {}  # text that became final in this step
+    wasted: tuple[str, ...] = ()  # in the batch, though they had ended: see `minillm.overlapped`

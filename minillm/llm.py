@@ -33,7 +33,8 @@ class LLM:
     `scheduler`: the name of a system or an instance of your own. `kv_cache`: "paged", "token" or
     "contiguous", the latter with `reserve` "max", "pow2" or "oracle". `preemption`: "recompute" or
     "swap", to `num_cpu_blocks` of CPU memory. `tensor_parallel`: processes to split the model
-    over, see `load_model`. None lets minillm choose.
+    over, see `load_model`. `async_scheduling`: decide a step while the one
+    before is computed, which None does on CUDA. None lets minillm choose.
     Raises ModelError, ConfigError.
     """
 
@@ -57,6 +58,7 @@ class LLM:
         dtype: str = "auto",
         attention_backend: str = "auto",
         tensor_parallel: int = 1,
+        async_scheduling: bool | None = None,
         seed: int = 0,
     ) -> None:
         if isinstance(model, str):
@@ -72,6 +74,9 @@ class LLM:
             scheduler,
             attention_backend=attention_backend,
             gpu_memory_utilization=gpu_memory_utilization,
+            async_scheduling=model.device.type == "cuda"
+            if async_scheduling is None
+            else async_scheduling,
             kv_cache=kv_cache,
             reserve=reserve,
             block_size=block_size,
@@ -173,6 +178,7 @@ class LLM:
             off()
             for request_id in ids:
                 self.engine.abort(request_id)
+            self.engine.drain()
 
     def _run(
         self,

@@ -46,7 +46,7 @@ class OutputStream:
         return cls(request, detokenizer, eos_token_ids)
 
     def push(self, sampled: Sampled) -> tuple[str, FinishReason | None]:
-        """Take one sampled token, already counted in the request. Returns the text that became
+        """Take one sampled token, already appended to the request's. Returns the text that became
         final with it, and why generation ends here, if it does."""
         request = self.request
         if sampled.logprobs is not None:
@@ -58,7 +58,7 @@ class OutputStream:
             if delta.stop is not None:
                 self.stop_reason = delta.stop
                 reason = FinishReason.STOP
-            elif reason is None and request.num_output_tokens >= request.max_tokens:
+            elif reason is None and len(request.output_token_ids) >= request.max_tokens:
                 reason = FinishReason.LENGTH
         if reason is not None and not isinstance(self.stop_reason, str):
             text += self.detokenizer.flush()
@@ -67,7 +67,7 @@ class OutputStream:
 
     def _end(self, token: int) -> FinishReason | None:
         request, sampling = self.request, self.request.sampling
-        if request.num_output_tokens < sampling.min_tokens:
+        if len(request.output_token_ids) < sampling.min_tokens:
             return None
         if token in sampling.stop_token_ids:
             self.stop_reason = token

@@ -15,6 +15,8 @@ from minillm.config import EngineConfig
 from minillm.engine import Engine
 from minillm.execution.batch import Result, Row, Sampled
 from minillm.moves import NO_MOVES, BlockMoves
+from minillm.overlapped import OverlappedEngine
+from minillm.request import Request
 from minillm.scheduling import Scheduler, make_scheduler
 
 VOCAB = 50
@@ -45,6 +47,19 @@ def expected_output(
     return output
 
 
+class Computed:
+    """A launch whose result is known already."""
+
+    def __init__(self, result: Result | None, error: Exception | None = None) -> None:
+        self._result, self._error = result, error
+
+    def result(self) -> Result:
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+
 class CheckingExecutor:
     """`seconds`: what each step lasts; `fail_at`: step numbers at which execute raises."""
 
@@ -55,6 +70,7 @@ class CheckingExecutor:
         self.slots: dict[int, int] = {}
         self.cpu_slots: dict[int, int] = {}
         self.steps = 0
+        self.pending: dict[str, int] = {}  # what the last launch sampled
         self.batch_sizes: list[int] = []
 
     def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
@@ -70,6 +86,26 @@ class CheckingExecutor:
             if sampled is not None:
                 result.forked |= {fork.request_id: sampled for fork in row.request.forks}
         return result
+
+    def launch(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Computed:
+        """Computes at once; what it raises and samples is told when the result is asked for."""
+        try:
+            result = self.execute(rows, moves)
+        except Exception as error:
+            self.pending = {row.request.request_id: 0 for row in rows}
+            return Computed(None, error)
+        self.pending = {
+            row.request.request_id: sampled.token_id
+            for row, sampled in zip(rows, result.sampled, strict=True)
+            if sampled is not None
+        }
+        return Computed(result)
+
+    def _tokens(self, request: Request, start: int, end: int) -> list[int]:
+        tokens = request.token_ids(start, end)
+        if len(tokens) < end - start:
+            tokens.append(self.pending[request.request_id])
+        return tokens
 
     def _move(self, moves: BlockMoves) -> None:
         """Slots that were never written move as what they are: nothing."""
@@ -95,7 +131,9 @@ class CheckingExecutor:
         start = row.request.num_computed_tokens
         assert row.num_new_tokens >= 1
         state = self.slots[self._slot(row, start - 1)] if start else 0
-        for offset, token in enumerate(row.request.token_ids(start, start + row.num_new_tokens)):
+        for offset, token in enumerate(
+            self._tokens(row.request, start, start + row.num_new_tokens)
+        ):
             state = fingerprint(state, token)
             self.slots[self._slot(row, start + offset)] = state
 
@@ -103,7 +141,7 @@ class CheckingExecutor:
         request = row.request
         end = request.num_computed_tokens + row.num_new_tokens
         state = 0
-        for position, token in enumerate(request.token_ids(0, end)):
+        for position, token in enumerate(self._tokens(request, 0, end)):
             state = fingerprint(state, token)
             assert self.slots[self._slot(row, position)] == state, (
                 f"request {request.request_id}: wrong content at position {position}, "
@@ -117,6 +155,7 @@ def fake_engine(
     *,
     executor: CheckingExecutor | None = None,
     model_max_len: int = 256,
+    overlapped: bool = False,
     **settings: object,
 ) -> Engine:
     """An engine on the checking executor in virtual time."""
@@ -125,4 +164,5 @@ def fake_engine(
         chunked=policy.chunked, model_max_len=model_max_len
     )
     executor = executor or CheckingExecutor(config.block_size)
-    return Engine(executor, policy, config, clock=VirtualClock(), eos_token_ids=(EOS,))
+    loop = OverlappedEngine if overlapped else Engine
+    return loop(executor, policy, config, clock=VirtualClock(), eos_token_ids=(EOS,))

@@ -29,6 +29,7 @@ class PackedBatch:
     query_start_loc: torch.Tensor  # [B + 1] int64
     logit_rows: torch.Tensor  # [S] int64
     sampling_rows: list[int]
+    pending: list[tuple[int, str]]  # (token, request id): sampled, but not known here yet
     plan: AttentionPlan
 
 
@@ -38,10 +39,14 @@ def pack(rows: Sequence[Row], block_size: int, device: torch.device) -> PackedBa
     computed = [row.request.num_computed_tokens for row in rows]
     tokens: list[int] = []
     sampling: list[int] = []
+    pending: list[tuple[int, str]] = []
     for i, row in enumerate(rows):
         request, start, n = row.request, computed[i], new[i]
         known = request.num_prompt_tokens
-        if n == 1 and start >= known:
+        if start + n > known + len(request.output_token_ids):
+            tokens += [*request.token_ids(start, start + n - 1), 0]
+            pending.append((len(tokens) - 1, request.request_id))
+        elif n == 1 and start >= known:
             tokens.append(request.output_token_ids[start - known])
         else:
             tokens += request.token_ids(start, start + n)
@@ -68,6 +73,7 @@ def pack(rows: Sequence[Row], block_size: int, device: torch.device) -> PackedBa
         query_start_loc=torch.from_numpy(starts).to(device),
         logit_rows=torch.from_numpy(starts[1:][sampling] - 1).to(device),
         sampling_rows=sampling,
+        pending=pending,
         plan=AttentionPlan(tables, ends, starts, block_size, device),
     )
 

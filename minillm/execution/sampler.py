@@ -33,6 +33,40 @@ def _edits(params: SamplingParams) -> bool:
     )
 
 
+class Draw:
+    """One token per row, still on the device where it was sampled.
+
+    A copy to the host is under way from the start, so that waiting for it does not mean waiting
+    for what was launched since.
+    """
+
+    def __init__(
+        self,
+        tokens: torch.Tensor,
+        with_logprobs: Sequence[int] = (),
+        logprobs: _Logprobs | None = None,
+    ) -> None:
+        self.tokens = tokens  # [rows] int64
+        self._with_logprobs = with_logprobs
+        self._logprobs = logprobs
+        self._host, self._copied = tokens, None
+        if tokens.is_cuda:
+            self._host = torch.empty_like(tokens, device="cpu", pin_memory=True)
+            self._host.copy_(tokens, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def read(self) -> list[Sampled]:
+        """Wait for the tokens."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        sampled = [Sampled(token) for token in self._host.tolist()]
+        if self._logprobs is not None:
+            for i, logprobs in zip(self._with_logprobs, self._logprobs.read(), strict=True):
+                sampled[i].logprobs = logprobs
+        return sampled
+
+
 class Sampler:
     """Stateless but for the engine's seed and the model's end-of-sequence tokens."""
 
@@ -40,10 +74,11 @@ class Sampler:
         self.seed = seed
         self.eos_token_ids = sorted(eos_token_ids)
 
-    def sample(self, logits: torch.Tensor, requests: Sequence[Request]) -> list[Sampled]:
-        """The next token of each request; logits: [len(requests), vocab], any float dtype."""
+    def sample(self, logits: torch.Tensor, requests: Sequence[Request]) -> Draw:
+        """The next token of each request; logits: [len(requests), vocab], any float dtype.
+        Nothing here waits for the device, but for a `top_p` whose head is not enough."""
         if all(is_plain(r.sampling) for r in requests):
-            return [Sampled(token) for token in logits.argmax(-1).tolist()]
+            return Draw(logits.argmax(-1))
         logits = logits.float()
         edited = [i for i, r in enumerate(requests) if _edits(r.sampling)]
         if edited:
@@ -56,16 +91,12 @@ class Sampler:
             chosen = [requests[i] for i in random]
             rows = torch.tensor(random, device=logits.device)
             tokens[rows] = self._draw(logits[rows], chosen)
-        sampled = [Sampled(token) for token in tokens.tolist()]
         wanted = [i for i, r in enumerate(requests) if r.sampling.logprobs is not None]
-        if wanted:
-            counts = [requests[i].sampling.logprobs or 0 for i in wanted]
-            rows = torch.tensor(wanted, device=logits.device)
-            for i, logprobs in zip(
-                wanted, _logprobs(logits[rows], tokens[rows], counts), strict=True
-            ):
-                sampled[i].logprobs = logprobs
-        return sampled
+        if not wanted:
+            return Draw(tokens)
+        counts = [requests[i].sampling.logprobs or 0 for i in wanted]
+        rows = torch.tensor(wanted, device=logits.device)
+        return Draw(tokens, wanted, _Logprobs(logits[rows], tokens[rows], counts))
 
     def _edit(self, logits: torch.Tensor, request: Request) -> None:
         """Minimum length and penalties on one row [vocab], in place."""
@@ -147,29 +178,27 @@ def _top_p(probs: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
     return torch.where((probs >= floor) | (top_p >= 1), probs, 0.0)
 
 
-def _logprobs(
-    logits: torch.Tensor, tokens: torch.Tensor, counts: list[int]
-) -> list[dict[int, Logprob]]:
+class _Logprobs:
     """The sampled token first, then each row's most likely ones."""
-    table = torch.log_softmax(logits, dim=-1)
-    own = table.gather(-1, tokens[:, None])
-    ranks = (table > own).sum(-1) + 1
-    top, ids = table.topk(min(max(*counts, 1), table.shape[-1]), dim=-1)
-    rows = zip(
-        tokens.tolist(),
-        own.squeeze(-1).tolist(),
-        ranks.tolist(),
-        top.tolist(),
-        ids.tolist(),
-        counts,
-        strict=True,
-    )
-    return [
-        {token: Logprob(value, rank)}
-        | {
-            other: Logprob(p, place)
-            for place, (other, p) in enumerate(zip(others, ps, strict=True), start=1)
-            if place <= count and other != token
-        }
-        for token, value, rank, ps, others, count in rows
-    ]
+
+    def __init__(self, logits: torch.Tensor, tokens: torch.Tensor, counts: list[int]) -> None:
+        """logits: [rows, vocab], tokens: [rows]; counts: how many alternatives each row wants."""
+        table = torch.log_softmax(logits, dim=-1)
+        own = table.gather(-1, tokens[:, None])
+        self._counts = counts
+        self._own = (tokens, own.squeeze(-1), (table > own).sum(-1) + 1)
+        self._top = table.topk(min(max(*counts, 1), table.shape[-1]), dim=-1)
+
+    def read(self) -> list[dict[int, Logprob]]:
+        top, ids = self._top
+        own = [each.tolist() for each in self._own]
+        rows = zip(*own, top.tolist(), ids.tolist(), self._counts, strict=True)
+        return [
+            {token: Logprob(value, rank)}
+            | {
+                other: Logprob(p, place)
+                for place, (other, p) in enumerate(zip(others, ps, strict=True), start=1)
+                if place <= count and other != token
+            }
+            for token, value, rank, ps, others, count in rows
+        ]

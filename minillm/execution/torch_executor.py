@@ -9,10 +9,36 @@ import torch
 from minillm.execution.batch import AttentionRead, Result, Row
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
-from minillm.execution.packing import PagedAttention, forward, pack
-from minillm.execution.sampler import Sampler
+from minillm.execution.packing import PackedBatch, PagedAttention, forward, pack
+from minillm.execution.sampler import Draw, Sampler
 from minillm.kernels import choose_backend
 from minillm.moves import NO_MOVES, BlockMoves
+
+
+class Launched:
+    """A batch of `num_rows` rows under way. `names`: whose tokens `draw` has, those of the rows in
+    `sampling` first and then those of forks."""
+
+    def __init__(self, num_rows: int, transfer_seconds: float) -> None:
+        self.num_rows = num_rows
+        self.transfer_seconds = transfer_seconds
+        self.sampling: Sequence[int] = ()
+        self.names: list[str] = []
+        self.draw: Draw | None = None
+        self.done: torch.cuda.Event | None = None
+
+    def result(self) -> Result:
+        """Wait for it."""
+        result = Result([None] * self.num_rows, transfer_seconds=self.transfer_seconds)
+        if self.done is not None:
+            self.done.synchronize()
+        if self.draw is not None:
+            tokens = self.draw.read()
+            own = len(self.sampling)
+            for i, token in zip(self.sampling, tokens[:own], strict=True):
+                result.sampled[i] = token
+            result.forked = dict(zip(self.names[own:], tokens[own:], strict=True))
+        return result
 
 
 class TorchExecutor:
@@ -35,23 +61,48 @@ class TorchExecutor:
         )
         self.sampler = Sampler(seed, loaded.eos_token_ids)
         self.on_attention: Callable[[AttentionRead], None] | None = None
+        self._launched: Launched | None = None  # the last one
 
-    @torch.inference_mode()
     def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
         """See `Executor`. K and V go to the rows' blocks, whatever was there before."""
+        return self.launch(rows, moves).result()
+
+    @torch.inference_mode()
+    def launch(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Launched:
+        """As `execute`, but on CUDA without waiting for it. Launches are computed in order; a token
+        that the one before is to sample is taken from there, on the device."""
         transfer_seconds = self.kv.move(moves) if moves else 0.0
         batch = pack(rows, self.kv.block_size, self.loaded.device)
+        if batch.pending:
+            self._feed(batch)
         attention = PagedAttention(batch, self.kv, self._reporter(rows), self.attention_backend)
         logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
-        result = Result([None] * len(rows), transfer_seconds=transfer_seconds)
+        launched = Launched(len(rows), transfer_seconds)
         if batch.sampling_rows:
-            self._sample(rows, batch.sampling_rows, logits, result)
+            self._sample(rows, batch.sampling_rows, logits, launched)
         elif self.loaded.device.type == "cuda":
-            torch.cuda.synchronize(self.loaded.device)  # a step ends when its work is done
-        return result
+            launched.done = torch.cuda.Event()  # a step ends when its work is done
+            launched.done.record()
+        self._launched = launched
+        return launched
+
+    def _feed(self, batch: PackedBatch) -> None:
+        """Put the tokens that the launch before samples where this one needs them."""
+        before = self._launched
+        assert before is not None
+        assert before.draw is not None
+        places = {name: place for place, name in enumerate(before.names)}
+        to = torch.tensor([token for token, _ in batch.pending])
+        source = torch.tensor([places[name] for _, name in batch.pending])
+        device = batch.input_ids.device
+        batch.input_ids[0, to.to(device)] = before.draw.tokens[source.to(device)]
 
     def _sample(
-        self, rows: Sequence[Row], sampling: Sequence[int], logits: torch.Tensor, result: Result
+        self,
+        rows: Sequence[Row],
+        sampling: Sequence[int],
+        logits: torch.Tensor,
+        launched: Launched,
     ) -> None:
         """One token for each row in `sampling`, and one from the same logits for each of its
         request's forks."""
@@ -61,11 +112,10 @@ class TorchExecutor:
             own = torch.arange(len(requests))
             places = torch.cat((own, torch.tensor([place for place, _ in forks])))
             logits = logits[places.to(logits.device)]
-        tokens = self.sampler.sample(logits, [*requests, *(fork for _, fork in forks)])
-        for i, token in zip(sampling, tokens, strict=False):
-            result.sampled[i] = token
-        for (_, fork), token in zip(forks, tokens[len(requests) :], strict=True):
-            result.forked[fork.request_id] = token
+        everyone = [*requests, *(fork for _, fork in forks)]
+        launched.sampling = sampling
+        launched.names = [request.request_id for request in everyone]
+        launched.draw = self.sampler.sample(logits, everyone)
 
     def _reporter(self, rows: Sequence[Row]) -> Callable[[int, int | None], None] | None:
         """What tells `on_attention` of each layer's reads; None when nobody listens."""

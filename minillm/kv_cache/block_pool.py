@@ -106,6 +106,13 @@ class BlockPool:
                 del self._reusable[block]
                 self._free.append(block)
 
+    def forget_all(self) -> list[int]:
+        """Forget the content of every block; returns those that had any."""
+        forgotten = sorted(self._keys)
+        for block in forgotten:
+            self.forget(block)
+        return forgotten
+
     def is_reusable(self, block: int) -> bool:
         """Cached and without owner."""
         return block in self._reusable

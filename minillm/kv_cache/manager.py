@@ -146,6 +146,11 @@ class KVCache:
         moves, self.moves = self.moves, BlockMoves()
         return moves
 
+    def forget_contents(self) -> None:
+        """No block can be found by its content any more: what they hold is not to be trusted."""
+        if self.swap is not None:
+            self.swap.pool.forget_all()
+
     def lost(self, moves: BlockMoves) -> set[str]:
         """The sequences whose tokens are incomplete if `moves` were not carried out."""
         filled = {to for _, to in (*moves.copies, *moves.swap_in)}

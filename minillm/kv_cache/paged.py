@@ -133,6 +133,11 @@ class PagedKVCache(KVCache):
         if new:
             self.log.append(Cached(tuple(new)))
 
+    def forget_contents(self) -> None:
+        super().forget_contents()
+        if forgotten := self.pool.forget_all():
+            self.log.append(Evicted(tuple(forgotten)))
+
     def check(self) -> None:
         super().check()
         self.pool.check(list(self._tables.values()))

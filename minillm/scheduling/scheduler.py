@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Any
@@ -63,7 +64,7 @@ class Scheduler:
         parts = (self.batching, self.order, self.admission, self.preemption)
         self._books = [part for part in parts if isinstance(part, Books)]
         self._learned: LearnedEstimate | None = None
-        self._rows: list[Row] = []
+        self._unobserved: deque[list[Row]] = deque()  # what each step computes; oldest first
         self._max_num_seqs = 0
 
     def bind(self, estimate: Estimate | None, generator: Random, budget: Budget) -> None:
@@ -121,7 +122,8 @@ class Scheduler:
         self.compose(plan, self._in_order(waiting, now))
         for part in self._books:
             part.scheduled(plan.schedule)
-        self._rows = plan.schedule.rows
+        if plan.schedule.rows:
+            self._unobserved.append(plan.schedule.rows)
         return plan.schedule
 
     def release(self, running: Sequence[Request], ended: Sequence[Request]) -> Sequence[Request]:
@@ -159,13 +161,18 @@ class Scheduler:
 
     def observe(self, step: Step) -> None:
         """A step is complete. Tells the parts that keep books, as above."""
+        rows = self._unobserved.popleft()
         if self._learned is not None:
-            tokens = sum(row.num_new_tokens for row in self._rows)
+            tokens = sum(row.num_new_tokens for row in rows)
             self._learned.learn(tokens, step.duration / 1e9)
         if self._books:
-            served = [row.request for row in self._rows]
+            served = [row.request for row in rows]
             for part in self._books:
                 part.served(served, step)
+
+    def failed(self) -> None:
+        """The oldest step that is not complete yet never will be: the executor raised."""
+        self._unobserved.popleft()
 
     def finished(self, request: Request) -> None:
         """A request has left. Tells the parts that keep books, as above."""

@@ -20,7 +20,7 @@ into one running total: a member's part is the total when it leaves less that wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -172,7 +172,8 @@ class _Books:
         if step.waits is not None:
             touched |= old_who ^ {wait.who for wait in state.waits}
         self._regroup(touched)
-        self._book(step.duration)
+        ended = {event.id for event in step.after if type(event) is Finished}
+        self._book(step.duration, ended.intersection(step.wasted))
         self._touched = self._events(step.after, state.time, before)
 
     def close(self, events: Iterable[Event], time: int) -> None:
@@ -250,8 +251,8 @@ class _Books:
                 account = self.open[id]
                 account.book(account.waiting_kind, group.leave(id))
 
-    def _book(self, duration: int) -> None:
-        """Book this step for everybody in the engine."""
+    def _book(self, duration: int, ended: Collection[str]) -> None:
+        """Book this step for everybody in the engine but those who had `ended` before it."""
         state, open_ = self.state, self.open
         shares: dict[tuple[WaitReason, tuple[str, ...]], dict[str, int]] = {}
 
@@ -277,6 +278,8 @@ class _Books:
         for id, _, kind in state.batch:
             account = open_[id]
             in_batch.add(id)
+            if id in ended:
+                continue
             if kind == "decode":
                 account.book("compute", {ITSELF: own})
                 account.book("interference", decode_share)

@@ -177,5 +177,5 @@ class Digest:
                     self._by_id[event.id].preemptions += 1
                 case Finished():
                     record = self._by_id[event.id]
-                    record.finished_at = time
+                    record.finished_at = self.state.start if event.id in self.state.wasted else time
                     record.finish_reason = event.reason  # last: `completed` promises the times

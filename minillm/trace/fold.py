@@ -50,6 +50,7 @@ def close(state: State, closing: Closing) -> State:
         raise TraceError(
             f"the run is closed at {closing.time} ns, before its last step ended ({state.time} ns)"
         )
+    state.wasted = ()
     _apply_events(state, closing.events, closing.time)
     state.time = closing.time
     return state
@@ -69,7 +70,7 @@ def _apply(state: State, step: Step) -> None:
         gone = state.sequences.pop(id)
         if gone.blocks or gone.cpu_blocks:
             raise TraceError(f"sequence {id} left the engine with blocks that it never freed")
-    state.left, state.released, state.born = [], {}, set()
+    state.left, state.released, state.born, state.wasted = [], {}, set(), ()
     state.index, state.start = step.index, step.start
     _apply_events(state, step.events, step.start)
     if step.waits is not None:
@@ -97,6 +98,9 @@ def _apply_events(state: State, events: Iterable[Event], time: int) -> None:
 
 def _run_batch(state: State, step: Step, end: int) -> None:
     running, tokens, who = state.running, step.tokens, state.waiters
+    if step.wasted:
+        state.wasted = step.wasted
+        tokens = tokens | dict.fromkeys(step.wasted, ())
     batch: list[tuple[str, int, str]] = []
     dead: list[tuple[str, int, str]] = []
     stalled = ALL_RUNNING in who
@@ -316,6 +320,8 @@ def _finished(state: State, event: Finished, time: int) -> None:
     if not sequence.outputs and event.reason in ("stop", "length"):
         raise TraceError(f"sequence {event.id} ends by {event.reason!r} without an output token")
     (state.waiting if sequence.phase == "waiting" else state.running).pop(event.id)
+    if event.id in state.wasted:  # it had ended when the step began, which was too late to tell
+        time = state.start
     sequence.phase, sequence.finish_reason, sequence.finished_at = "finished", event.reason, time
     state.left.append(event.id)
 

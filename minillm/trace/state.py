@@ -52,6 +52,7 @@ class State:
         self.count = 0
         self.left: list[str] = []  # finished in this step: gone in the next
         self.released: dict[str, int] = {}  # blocks given up after the batch ran
+        self.wasted: tuple[str, ...] = ()  # of the batch, those that had ended before
 
     @property
     def num_used_blocks(self) -> int:

@@ -51,6 +51,7 @@ MEMORIES: list[dict[str, Any]] = [
 
 class EngineMachine(RuleBasedStateMachine):
     policy = "sarathi"
+    overlapped = False
 
     @initialize(
         block_size=st.sampled_from([1, 3, 4, 16]),
@@ -80,6 +81,7 @@ class EngineMachine(RuleBasedStateMachine):
             POLICIES[self.policy](),
             executor=self.executor,
             model_max_len=64,
+            overlapped=self.overlapped,
             block_size=block_size,
             num_blocks=max(2, slots // block_size),
             max_num_batched_tokens=budget,

@@ -43,7 +43,7 @@ def draw(logits: torch.Tensor, **sampling: Any) -> torch.Tensor:
     """Frequencies of 20,000 requests' first tokens."""
     options: dict[str, Any] = {"temperature": 1.0} | sampling
     requests = [asking(i, **options) for i in range(20_000)]
-    sampled = SAMPLER.sample(logits.expand(len(requests), -1), requests)
+    sampled = SAMPLER.sample(logits.expand(len(requests), -1), requests).read()
     counts = torch.bincount(torch.tensor([s.token_id for s in sampled]), minlength=len(logits))
     return counts / len(requests)
 
@@ -102,7 +102,7 @@ def test_top_k_beyond_the_vocabulary_keeps_all():
 
 def test_draws_over_positions_of_one_request_follow_the_distribution_too():
     requests = [asking(temperature=1.0, seed=4, output=[1] * n) for n in range(3000)]
-    sampled = SAMPLER.sample(LOGITS.expand(3000, -1), requests)
+    sampled = SAMPLER.sample(LOGITS.expand(3000, -1), requests).read()
     counts = torch.bincount(torch.tensor([s.token_id for s in sampled]), minlength=VOCAB)
     assert_same_distribution(counts / 3000, torch.softmax(LOGITS, -1), 3000)
 
@@ -126,10 +126,10 @@ SAMPLINGS = st.fixed_dictionaries(
 def test_neighbours_change_nothing(samplings: list[dict[str, Any]], rng: Any):
     requests = [asking(i, output=[i, i, 3], **s) for i, s in enumerate(samplings)]
     logits = torch.randn(len(requests), VOCAB, generator=torch.Generator().manual_seed(1))
-    alone = [SAMPLER.sample(logits[i : i + 1], [r])[0] for i, r in enumerate(requests)]
+    alone = [SAMPLER.sample(logits[i : i + 1], [r]).read()[0] for i, r in enumerate(requests)]
     order = list(range(len(requests)))
     rng.shuffle(order)
-    together = SAMPLER.sample(logits[order], [requests[i] for i in order])
+    together = SAMPLER.sample(logits[order], [requests[i] for i in order]).read()
     for i, got in zip(order, together, strict=True):
         assert got.token_id == alone[i].token_id
         assert (got.logprobs or {}).keys() == (alone[i].logprobs or {}).keys()
@@ -139,7 +139,9 @@ def test_a_seed_of_its_own_makes_a_request_independent_of_engine_and_number():
     logits = torch.zeros(1, 1000)
 
     def first(sampler: Sampler, number: int, seed: int | None) -> int:
-        return sampler.sample(logits, [asking(number, temperature=1.0, seed=seed)])[0].token_id
+        return (
+            sampler.sample(logits, [asking(number, temperature=1.0, seed=seed)]).read()[0].token_id
+        )
 
     other = Sampler(seed=99, eos_token_ids=[])
     assert first(SAMPLER, 1, 7) == first(other, 8, 7)
@@ -172,7 +174,7 @@ def test_negative_and_huge_seeds_are_seeds():
 
 def logprobs_of(**asked: Any) -> torch.Tensor:
     """All log-probabilities, as far as reported: the processed logits become visible."""
-    sampled = SAMPLER.sample(LOGITS[None, :20], [asking(logprobs=20, **asked)])[0]
+    sampled = SAMPLER.sample(LOGITS[None, :20], [asking(logprobs=20, **asked)]).read()[0]
     assert sampled.logprobs is not None
     return torch.tensor([sampled.logprobs[i].logprob for i in range(20)])
 
@@ -196,7 +198,7 @@ def test_logprobs_are_before_temperature_and_know_their_rank():
     probs = LOGITS.log_softmax(-1)
     order = probs.argsort(descending=True).tolist()
     requests = [asking(i, temperature=2.0, logprobs=2) for i in range(50)]
-    for sampled in SAMPLER.sample(LOGITS.expand(50, -1), requests):
+    for sampled in SAMPLER.sample(LOGITS.expand(50, -1), requests).read():
         reported = sampled.logprobs
         assert reported is not None
         assert next(iter(reported)) == sampled.token_id
@@ -207,7 +209,7 @@ def test_logprobs_are_before_temperature_and_know_their_rank():
 
 
 def test_logprobs_zero_reports_the_sampled_token_alone():
-    sampled = SAMPLER.sample(LOGITS[None], [asking(logprobs=0)])[0]
+    sampled = SAMPLER.sample(LOGITS[None], [asking(logprobs=0)]).read()[0]
     assert sampled.logprobs is not None
     assert list(sampled.logprobs) == [sampled.token_id]
 
@@ -219,27 +221,29 @@ def test_min_tokens_forbids_every_end():
         early = asking(
             output=[1], min_tokens=2, stop_token_ids=(9,), temperature=temperature, max_tokens=5
         )
-        assert SAMPLER.sample(logits, [early])[0].token_id == 4
+        assert SAMPLER.sample(logits, [early]).read()[0].token_id == 4
         late = asking(
             output=[1, 1], min_tokens=2, stop_token_ids=(9,), temperature=temperature, max_tokens=5
         )
-        assert SAMPLER.sample(logits, [late])[0].token_id == 2
+        assert SAMPLER.sample(logits, [late]).read()[0].token_id == 2
 
 
 def test_the_logits_given_are_left_as_they_were():
     logits = LOGITS[None].clone()
-    SAMPLER.sample(logits, [asking(output=[7], frequency_penalty=1.0, logprobs=1, min_tokens=4)])
+    SAMPLER.sample(
+        logits, [asking(output=[7], frequency_penalty=1.0, logprobs=1, min_tokens=4)]
+    ).read()
     torch.testing.assert_close(logits, LOGITS[None])
 
 
 def test_all_greedy_is_the_argmax():
     logits = torch.randn(5, VOCAB).bfloat16()
-    sampled = SAMPLER.sample(logits, [asking(i) for i in range(5)])
+    sampled = SAMPLER.sample(logits, [asking(i) for i in range(5)]).read()
     assert [s.token_id for s in sampled] == logits.argmax(-1).tolist()
     assert all(s.logprobs is None for s in sampled)
 
 
 def test_nan_logits_still_give_a_token():
     requests = [asking(0), asking(1, temperature=1.0), asking(2, temperature=1.0, top_p=0.5)]
-    sampled = SAMPLER.sample(torch.full((3, VOCAB), float("nan")), requests)
+    sampled = SAMPLER.sample(torch.full((3, VOCAB), float("nan")), requests).read()
     assert all(0 <= s.token_id < VOCAB for s in sampled)

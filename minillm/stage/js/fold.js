@@ -11,6 +11,7 @@ export function emptyState(header) {
     batch: [], // [{id, kind: "decode" | "prefill" | "dead", tokens}], decodes first
     stalled: [], // ids admitted, still generating, yet not in the batch
     pieces: {}, // text that became final in this step
+    wasted: [], // ids in the batch that had ended before, which was too late to tell
     born: new Set(), // forked off when the batch had run: the decision was not about them
     notes: [], // what happened, for the narration: [{kind, id, …}]
   };
@@ -135,7 +136,7 @@ const CHANGES = {
     if (!sequence) return;
     sequence.phase = "finished";
     sequence.finish_reason = reason;
-    sequence.finished_at = time;
+    sequence.finished_at = state.wasted.includes(id) ? state.start : time;
     state.notes.push({ kind: "finished", id, reason, outputs: sequence.outputs });
   },
 };
@@ -154,11 +155,13 @@ export function applyStep(state, step) {
   state.start = step.t;
   state.time = end;
   state.transfer = step.s || 0;
+  state.wasted = [];
   state.notes = [];
   state.born = new Set();
   applyEvents(state, step.e, step.t);
   if (step.w) state.waits = step.w;
   runBatch(state, step, end);
+  state.wasted = step.z || [];
   applyEvents(state, step.a, end);
   state.pieces = step.x || {};
   for (const id in state.pieces) {
@@ -204,7 +207,8 @@ function runBatch(state, step, end) {
 }
 
 function sample(sequence, step, end) {
-  const gained = step.k && step.k[sequence.id] ? step.k[sequence.id].length : 1;
+  const listed = step.k && step.k[sequence.id];
+  const gained = step.z?.includes(sequence.id) ? 0 : listed ? listed.length : 1;
   sequence.outputs += gained;
   sequence.target += gained;
   if (gained > 1) sequence.computed += gained - 1;

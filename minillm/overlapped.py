@@ -1,0 +1,290 @@
+"""The same loop, one step ahead: schedule and launch step n + 1 while step n is computed.
+
+A GPU works on what it was given while the CPU goes on, so a plain loop leaves it idle between two
+steps: for the scheduler, the packing of the batch, the detokenizer, the recorder. Here step n + 1
+is decided before the tokens of step n are known, as if everybody had sampled one (vLLM calls it
+asynchronous scheduling; SGLang, the overlap scheduler). What is not known yet:
+
+    the tokens    the executor feeds them from step n to step n + 1 where they are, on the device
+    their count   one for each row that samples: assumed when a step is launched
+    who ends      by length: known at launch, so it leaves then, as in the plain loop. By an end
+                  token or a stop string: known a step late, so it is computed once more for
+                  nothing. That row is `wasted`, and said to be
+
+Everything is computed in the order of launching, so blocks may be given to somebody else as soon
+as their owner has left the queues. While a request is in the engine that needs its own tokens
+before the next can be sampled (penalties) or that is yet to fork, the plain loop runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from minillm.engine import Batch, Engine, EngineStuck, Outcome
+from minillm.events import Event, Finished, Step
+from minillm.execution.batch import Executor, Result, Row, Sampled
+from minillm.moves import NO_MOVES, BlockMoves
+from minillm.output import OutputStream
+from minillm.request import FinishReason, Request, SamplingParams, Status
+from minillm.scheduling import Schedule
+
+log = logging.getLogger(__name__)
+
+
+class InFlight(Protocol):
+    """A batch that was launched."""
+
+    def result(self) -> Result:
+        """Wait for it; raises what computing it raised."""
+        ...
+
+
+class LaunchingExecutor(Executor, Protocol):
+    """Computes in the order of launching. A row whose last token is not in its request yet takes
+    what the launch before sampled for that request."""
+
+    def launch(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> InFlight:
+        """Begin what `Executor.execute` does."""
+        ...
+
+
+class Failed:
+    """A launch that raised: it does so again where the result is wanted."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def result(self) -> Result:
+        raise self.error
+
+
+@dataclass(slots=True)
+class Flight:
+    """One launched step. `ended`: those of its rows that end by length with the token it samples;
+    `entered`: streams that it scheduled for the first time."""
+
+    batch: Batch
+    events: tuple[Event, ...]
+    handle: InFlight
+    entered: Sequence[OutputStream]
+    ended: dict[Request, FinishReason] = field(default_factory=dict)
+    after: tuple[Event, ...] = ()
+
+
+class OverlappedEngine(Engine):
+    """`step()` returns step n while step n + 1 is in flight; `drain()` lands what is."""
+
+    executor: LaunchingExecutor
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._flight: Flight | None = None
+        self._awaited: set[Request] = set()  # they have left the queues; their last token is due
+        self._plain: set[str] = set()  # requests that the plain loop must serve
+
+    def add_request(self, *args: Any, **kwargs: Any) -> str:
+        """See `Engine.add_request`."""
+        request_id = super().add_request(*args, **kwargs)
+        if not may_look_ahead(self._streams[request_id].request.sampling):
+            self._plain.add(request_id)
+        return request_id
+
+    def abort(self, request_id: str) -> bool:
+        """See `Engine.abort`. One that has ended by length keeps its reason: its last token comes
+        with the next step."""
+        for stream in self._answers.get(request_id, ()):
+            request = stream.request
+            if request in self._awaited and request.status is Status.FINISHED:
+                return True
+            request.num_output_tokens = len(request.output_token_ids)
+        return super().abort(request_id)
+
+    def drain(self) -> None:
+        """Complete the step in flight, if there is one, and launch no other."""
+        if self._flight is not None:
+            self._watched(partial(self._land, look_ahead=False))
+
+    @property
+    def in_flight(self) -> bool:
+        """Is a step launched whose record is yet to come?"""
+        return self._flight is not None
+
+    @property
+    def has_unfinished(self) -> bool:
+        return super().has_unfinished or self.in_flight
+
+    # ---- one step ----------------------------------------------------------------------------
+
+    def _step(self) -> Step | None:
+        if self._flight is None:
+            if self._plain:
+                return super()._step()
+            self.clock.begin_step()
+            schedule = self._decide(self.clock.now)
+            if not schedule.rows:
+                raise EngineStuck(self._describe(schedule))
+            self._flight = self._launch(schedule)
+            self._commit(self._flight)  # nothing is in flight before it: its tokens are known
+            self._let_leave(self._flight)
+            self._flight.after = self._drain()
+        return self._land(look_ahead=not self._plain)
+
+    def _land(self, look_ahead: bool) -> Step | None:
+        """Launch the next step if that may be, then wait for the one in flight and apply it."""
+        flight, ahead = self._flight, None
+        assert flight is not None
+        if look_ahead and (schedule := self._decide(self.clock.now)).rows:
+            ahead = self._launch(schedule)
+            self._let_leave(ahead)
+        self._flight = ahead
+        try:
+            result = flight.handle.result()
+        except Exception:
+            log.exception("the executor raised; the requests in flight end with an error")
+            self._flight = None
+            self._crash([flight, ahead] if ahead else [flight])
+            self.clock.end_step(0.0)
+            return None
+        start = self.clock.now
+        self._tokens_wanted = self.hooks.wanted("token")
+        outcome = self._take(flight, result)
+        duration = self.clock.end_step(result.seconds)
+        for request in outcome.first:
+            request.first_token_time = self.clock.now
+        self._close_awaited(flight)
+        self._release(outcome.ended)
+        after = flight.after
+        if ahead is not None:
+            self._commit(ahead)
+            ahead.after = self._drain()
+            self.clock.begin_step()  # it runs already: its time begins where this step's ends
+            for stream in ahead.entered:
+                stream.first_scheduled_time = self.clock.now
+        else:
+            after += self._drain()
+        after = tuple([self._with_reason(event, flight) for event in after])
+        return self._record(flight.batch, start, duration, result, outcome, flight.events, after)
+
+    def _launch(self, schedule: Schedule) -> Flight:
+        """Begin a step, and count what it will have computed and sampled."""
+        batch = self._batch(schedule)
+        entered = self._mark_admitted(batch, self.clock.now)
+        events = self._drain()
+        try:
+            handle = self.executor.launch(batch.rows, batch.moves)
+        except Exception as error:
+            handle = Failed(error)
+        flight = Flight(batch, events, handle, entered)
+        for row in batch.rows:
+            request, samples = row.request, row.samples
+            request.num_computed_tokens += row.num_new_tokens
+            if not samples:
+                continue
+            request.num_output_tokens += 1
+            request.in_decode = True
+            if request.num_output_tokens >= request.max_tokens:
+                flight.ended[request] = FinishReason.LENGTH
+        return flight
+
+    def _let_leave(self, flight: Flight) -> None:
+        """Those who end by length leave the queues; their answers stay open for the last token."""
+        self._awaited.update(flight.ended)
+        self._release(list(flight.ended.items()))
+
+    def _commit(self, flight: Flight) -> None:
+        """Full blocks become findable, now that all the tokens in them are known."""
+        size = self.config.block_size
+        for row in flight.batch.rows:
+            request = row.request
+            full = row.num_new_tokens > 1 or request.num_computed_tokens % size == 0
+            if full and request.status is Status.RUNNING:
+                self.kv_cache.commit(request)
+
+    # ---- its tokens --------------------------------------------------------------------------
+
+    def _take(self, flight: Flight, result: Result) -> Outcome:
+        """Append what was sampled; notice who had ended before."""
+        outcome, wasted = Outcome(), []
+        for row, sampled in zip(flight.batch.rows, result.sampled, strict=True):
+            request = row.request
+            if request not in flight.ended and self._has_ended(request):
+                wasted.append(request.request_id)
+            elif sampled is not None:
+                self._take_token(request, sampled, flight, outcome)
+        outcome.wasted = tuple(wasted)
+        return outcome
+
+    def _has_ended(self, request: Request) -> bool:
+        return request.request_id not in self._streams or request.finish_reason is not None
+
+    def _take_token(
+        self, request: Request, sampled: Sampled, flight: Flight, outcome: Outcome
+    ) -> None:
+        name, token = request.request_id, sampled.token_id
+        request.output_token_ids.append(token)
+        if len(request.output_token_ids) == 1:
+            outcome.first.append(request)
+        outcome.tokens[name] = (token,)
+        text, reason = self._streams[name].push(sampled)
+        if text:
+            outcome.text[name] = text
+        if request in flight.ended:
+            assert reason is not None  # its length was reached; the token may be an end, too
+            flight.ended[request] = reason
+        elif reason is not None:
+            request.num_output_tokens = len(request.output_token_ids)
+            outcome.ended.append((request, reason))
+        if self._tokens_wanted:
+            self.hooks.tell("token", request, sampled)
+
+    # ---- who leaves --------------------------------------------------------------------------
+
+    def _close(self, request: Request, reason: FinishReason) -> None:
+        if request not in self._awaited:
+            super()._close(request, reason)
+            self._plain.discard(request.request_id)
+
+    def _close_awaited(self, flight: Flight) -> None:
+        """Their last token is here: those of `flight` that ended by length are complete."""
+        for request, reason in flight.ended.items():
+            self._awaited.remove(request)
+            request.finish_reason = reason
+            if request.status is Status.FINISHED:
+                request.finished_time = self.clock.now
+                self._close(request, reason)
+
+    def _with_reason(self, event: Event, flight: Flight) -> Event:
+        """`event`, with the reason known by now in place of the one it was written with."""
+        if isinstance(event, Finished):
+            for request, reason in flight.ended.items():
+                if request.request_id == event.id:
+                    return Finished(event.id, reason.value)
+        return event
+
+    def _crash(self, flights: Sequence[Flight]) -> None:
+        """Nothing in flight can be trusted, nor what blocks are said to hold because of it."""
+        self._log[:0] = [event for each in flights for event in (*each.events, *each.after)]
+        for flight in flights:
+            for row in flight.batch.rows:
+                row.request.num_output_tokens = len(row.request.output_token_ids)
+            self._fail(flight.batch)
+            for request in flight.ended:
+                flight.ended[request] = FinishReason.ERROR
+            self._close_awaited(flight)
+            self._log[:] = [self._with_reason(event, flight) for event in self._log]
+        self.kv_cache.forget_contents()
+
+
+def may_look_ahead(sampling: SamplingParams) -> bool:
+    """False where the next token depends on the ids of those before it, and for parallel samples,
+    which are born with their first token."""
+    penalties = (
+        sampling.repetition_penalty != 1
+        or sampling.presence_penalty != 0
+        or sampling.frequency_penalty != 0
+    )
+    return sampling.n == 1 and not penalties
