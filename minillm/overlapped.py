@@ -72,7 +72,14 @@ class Flight:
     handle: InFlight
     entered: Sequence[OutputStream]
     ended: dict[Request, FinishReason] = field(default_factory=dict)
+    reasons: dict[str, FinishReason] = field(default_factory=dict)  # why these ended indeed
     after: tuple[Event, ...] = ()
+
+    def with_reason(self, event: Event) -> Event:
+        """`event`, with the reason known by now in place of the one it was written with."""
+        if isinstance(event, Finished) and event.id in self.reasons:
+            return Finished(event.id, self.reasons[event.id].value)
+        return event
 
 
 class OverlappedEngine(Engine):
@@ -83,6 +90,7 @@ class OverlappedEngine(Engine):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._flight: Flight | None = None
+        self._launching: Flight | None = None  # the flight with which those leave who leave now
         self._awaited: set[Request] = set()  # they have left the queues; their last token is due
         self._plain: set[str] = set()  # requests that the plain loop must serve
 
@@ -155,8 +163,9 @@ class OverlappedEngine(Engine):
         duration = self.clock.end_step(result.seconds)
         for request in outcome.first:
             request.first_token_time = self.clock.now
-        self._close_awaited(flight)
-        self._release(outcome.ended)
+        for request, reason in flight.ended.items():
+            self._complete(request, reason, flight)
+        self._end(outcome.ended, ahead)
         after = flight.after
         if ahead is not None:
             self._commit(ahead)
@@ -166,7 +175,7 @@ class OverlappedEngine(Engine):
                 stream.first_scheduled_time = self.clock.now
         else:
             after += self._drain()
-        after = tuple([self._with_reason(event, flight) for event in after])
+        after = tuple([flight.with_reason(event) for event in after])
         return self._record(flight.batch, start, duration, result, outcome, flight.events, after)
 
     def _launch(self, schedule: Schedule) -> Flight:
@@ -192,8 +201,10 @@ class OverlappedEngine(Engine):
 
     def _let_leave(self, flight: Flight) -> None:
         """Those who end by length leave the queues; their answers stay open for the last token."""
+        self._launching = flight
         self._awaited.update(flight.ended)
         self._release(list(flight.ended.items()))
+        self._launching = None
 
     def _commit(self, flight: Flight) -> None:
         """Full blocks become findable, now that all the tokens in them are known."""
@@ -219,7 +230,9 @@ class OverlappedEngine(Engine):
         return outcome
 
     def _has_ended(self, request: Request) -> bool:
-        return request.request_id not in self._streams or request.finish_reason is not None
+        if request.request_id not in self._streams:
+            return True
+        return request.finish_reason is not None and request not in self._awaited
 
     def _take_token(
         self, request: Request, sampled: Sampled, flight: Flight, outcome: Outcome
@@ -236,7 +249,6 @@ class OverlappedEngine(Engine):
             assert reason is not None  # its length was reached; the token may be an end, too
             flight.ended[request] = reason
         elif reason is not None:
-            request.num_output_tokens = len(request.output_token_ids)
             outcome.ended.append((request, reason))
         if self._tokens_wanted:
             self.hooks.tell("token", request, sampled)
@@ -244,26 +256,32 @@ class OverlappedEngine(Engine):
     # ---- who leaves --------------------------------------------------------------------------
 
     def _close(self, request: Request, reason: FinishReason) -> None:
-        if request not in self._awaited:
+        if self._launching is not None:  # not before its step is over, as a static batch at its end
+            self._launching.ended[request] = reason
+            self._awaited.add(request)
+        elif request not in self._awaited:
             super()._close(request, reason)
-            self._plain.discard(request.request_id)
+            if self._plain:
+                self._plain.intersection_update(self._answers)
 
-    def _close_awaited(self, flight: Flight) -> None:
-        """Their last token is here: those of `flight` that ended by length are complete."""
-        for request, reason in flight.ended.items():
-            self._awaited.remove(request)
-            request.finish_reason = reason
-            if request.status is Status.FINISHED:
-                request.finished_time = self.clock.now
-                self._close(request, reason)
+    def _complete(self, request: Request, reason: FinishReason, flight: Flight) -> None:
+        """The last token is here of one that left the queues when `flight` was launched."""
+        self._awaited.remove(request)
+        flight.reasons[request.request_id] = request.finish_reason = reason
+        if request.status is Status.FINISHED:
+            request.finished_time = self.clock.now
+            self._close(request, reason)
 
-    def _with_reason(self, event: Event, flight: Flight) -> Event:
-        """`event`, with the reason known by now in place of the one it was written with."""
-        if isinstance(event, Finished):
-            for request, reason in flight.ended.items():
-                if request.request_id == event.id:
-                    return Finished(event.id, reason.value)
-        return event
+    def _end(self, found: Sequence[tuple[Request, FinishReason]], ahead: Flight | None) -> None:
+        """Those whose tokens ended them. Some would have ended by length one step later, and so
+        have left the queues already."""
+        for request, reason in found:
+            request.num_output_tokens = len(request.output_token_ids)
+            if request in self._awaited:
+                assert ahead is not None
+                del ahead.ended[request]
+                self._complete(request, reason, ahead)
+        self._release([(r, reason) for r, reason in found if r.finish_reason is None])
 
     def _crash(self, flights: Sequence[Flight]) -> None:
         """Nothing in flight can be trusted, nor what blocks are said to hold because of it."""
@@ -273,9 +291,8 @@ class OverlappedEngine(Engine):
                 row.request.num_output_tokens = len(row.request.output_token_ids)
             self._fail(flight.batch)
             for request in flight.ended:
-                flight.ended[request] = FinishReason.ERROR
-            self._close_awaited(flight)
-            self._log[:] = [self._with_reason(event, flight) for event in self._log]
+                self._complete(request, FinishReason.ERROR, flight)
+            self._log[:] = [flight.with_reason(event) for event in self._log]
         self.kv_cache.forget_contents()
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import test_engine_invariants as invariants
 from fakes import EOS, CheckingExecutor, expected_output, fake_engine
 from hypothesis import settings
 
-import test_engine_invariants as invariants
+from minillm.build import build_engine, header_of
 from minillm.engine import Engine
 from minillm.events import Finished, Step
+from minillm.execution.loaded_model import LoadedModel
+from minillm.execution.loader import load_model
 from minillm.overlapped import OverlappedEngine
 from minillm.request import RequestOutput, SamplingParams
 from minillm.trace.digest import Digest
 from minillm.trace.fold import apply
-from minillm.trace.records import Header
+from minillm.trace.recorder import Recorder
+from minillm.trace.trace import Trace
 
 
 class OverlappedMachine(invariants.EngineMachine):
@@ -49,3 +53,191 @@ def test_overlapped_invariants_at_length(policy: str) -> None:
     machine = type(f"LongOverlapped_{policy}", (OverlappedMachine,), {"policy": policy})
     machine.TestCase.settings = settings(max_examples=400, stateful_step_count=80, deadline=None)
     machine.TestCase("runTest").runTest()
+
+
+# ---- what it decides and records ------------------------------------------------------------
+
+
+def serve(engine: Engine) -> tuple[list[Step], dict[str, RequestOutput]]:
+    """Run to the end; the steps in order, and the outputs by id."""
+    steps: list[Step] = []
+    outputs: dict[str, RequestOutput] = {}
+    engine.hooks.on("step", steps.append)
+    engine.hooks.on("finished", lambda output: outputs.update({output.request_id: output}))
+    while engine.has_unfinished:
+        engine.step()
+    return steps, outputs
+
+
+def greedy(max_tokens: int, **more: Any) -> SamplingParams:
+    return SamplingParams(temperature=0, max_tokens=max_tokens, **more)
+
+
+PROMPTS = [[1, 2, 3], [4, 5], [6, 8, 9, 10, 11], [12], [13, 14, 15, 16]]
+
+
+@pytest.mark.parametrize("policy", ["sarathi", "vllm", "static", "orca", "srtf", "vtc"])
+def test_it_decides_as_the_plain_loop_does_where_only_length_ends(policy: str) -> None:
+    decided = []
+    for overlapped in (False, True):
+        engine = fake_engine(policy, overlapped=overlapped, num_blocks=40, block_size=4)
+        for i, prompt in enumerate(PROMPTS):
+            engine.add_request(prompt, greedy(3 + 2 * i, ignore_eos=True))
+        steps, outputs = serve(engine)
+        assert not any(step.wasted for step in steps)
+        rows = [(step.prefills, step.tokens, step.waits, step.start) for step in steps]
+        times = {name: (o.metrics.ttft, o.metrics.e2el) for name, o in outputs.items()}
+        decided.append((rows, times, {n: o.outputs[0].token_ids for n, o in outputs.items()}))
+    assert decided[0] == decided[1]
+
+
+def test_an_end_token_costs_one_wasted_row_and_the_record_says_so() -> None:
+    engine = fake_engine(overlapped=True, num_blocks=60, block_size=4)
+    prompt = next([n] for n in range(50) if 2 <= len(expected_output([n], 30)) < 30 and n != EOS)
+    length = len(expected_output(prompt, 30))
+    name = engine.add_request(prompt, greedy(30))
+    steps, outputs = serve(engine)
+    assert outputs[name].outputs[0].finish_reason == "stop"
+    assert len(outputs[name].outputs[0].token_ids) == length
+    assert [step.wasted for step in steps] == [()] * length + [(name,)]
+    assert Finished(name, "stop") in steps[-1].after
+    trace = _trace(engine, steps)
+    (record,) = trace.requests
+    assert record.output_len == length
+    ended = steps[-1].start
+    assert (record.finished_at, outputs[name].metrics.finished_time) == (ended, ended / 1e9)
+    assert sum(trace.blame().by_kind(name).values()) == ended - record.arrival
+    reread = Digest(trace.header)
+    for step in steps:
+        reread.feed(step)
+
+
+def _trace(engine: Engine, steps: list[Step]) -> Trace:
+    from minillm.engine_header import engine_header
+
+    return Trace(engine_header(engine, model="fake", device="none", dtype="none"), steps)
+
+
+def test_one_that_would_end_by_length_ends_by_its_end_token_a_step_before() -> None:
+    prompt = next([n] for n in range(50) if len(expected_output([n], 30)) == 4)
+    engine = fake_engine(overlapped=True, num_blocks=60)
+    name = engine.add_request(prompt, greedy(5))
+    steps, outputs = serve(engine)
+    assert outputs[name].outputs[0].finish_reason == "stop"
+    assert outputs[name].outputs[0].token_ids == expected_output(prompt, 30)
+    assert [event for s in steps for event in s.after if type(event) is Finished] == [
+        Finished(name, "stop")
+    ]
+    assert steps[-1].wasted == (name,)
+
+
+def test_the_plain_loop_serves_what_needs_its_own_tokens_first() -> None:
+    engine = fake_engine(overlapped=True, num_blocks=80)
+    assert isinstance(engine, OverlappedEngine)
+    engine.add_request([1, 2], greedy(20, ignore_eos=True))
+    engine.step()
+    assert engine.in_flight
+    engine.add_request([3, 4], greedy(3, ignore_eos=True, repetition_penalty=1.5))
+    engine.step()
+    assert not engine.in_flight
+    for _ in range(3):
+        engine.step()
+        assert not engine.in_flight
+    engine.step()
+    assert engine.in_flight
+
+
+def test_a_failure_ends_both_steps_in_flight_and_no_block_is_trusted() -> None:
+    executor = CheckingExecutor(4, fail_at=[2])
+    engine = fake_engine(executor=executor, overlapped=True, num_blocks=60, block_size=4)
+    prompts = [[1, 2, 3, 4, 5], [1, 2, 3, 4, 6]]
+    names = [engine.add_request(prompt, greedy(8, ignore_eos=True)) for prompt in prompts]
+    steps, outputs = serve(engine)
+    assert len(steps) == 2
+    assert [outputs[n].outputs[0].finish_reason for n in names] == ["error", "error"]
+    for name, prompt in zip(names, prompts, strict=True):
+        assert outputs[name].outputs[0].token_ids == expected_output(prompt, 2, ignore_eos=True)
+    again = engine.add_request(prompts[0], greedy(8, ignore_eos=True))
+    steps, outputs = serve(engine)
+    assert outputs[again].outputs[0].token_ids == expected_output(prompts[0], 8, ignore_eos=True)
+    assert outputs[again].metrics.num_cached_tokens == 0
+    engine.kv_cache.check()
+
+
+def test_an_abort_between_two_steps_returns_known_tokens_only() -> None:
+    engine = fake_engine(overlapped=True, num_blocks=60)
+    first = engine.add_request([1, 2], greedy(20, ignore_eos=True))
+    other = engine.add_request([3, 4], greedy(6, ignore_eos=True))
+    engine.step()
+    engine.step()
+    assert engine.abort(first)
+    steps, outputs = serve(engine)
+    assert steps[0].wasted == (first,)
+    assert outputs[other].outputs[0].token_ids == expected_output([3, 4], 6, ignore_eos=True)
+
+
+def test_drain_completes_what_is_in_flight() -> None:
+    engine = fake_engine(overlapped=True, num_blocks=60)
+    assert isinstance(engine, OverlappedEngine)
+    steps: list[Step] = []
+    engine.hooks.on("step", steps.append)
+    engine.add_request([1, 2], greedy(20, ignore_eos=True))
+    engine.step()
+    assert (len(steps), engine.in_flight) == (1, True)
+    engine.drain()
+    assert (len(steps), engine.in_flight) == (2, False)
+    engine.drain()
+    assert len(steps) == 2
+
+
+# ---- with a real model ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pocket() -> LoadedModel:
+    return load_model("pocket", device="cpu")
+
+
+ASKED = [
+    SamplingParams(temperature=0, max_tokens=40, ignore_eos=True),
+    SamplingParams(temperature=0.9, seed=3, max_tokens=40, ignore_eos=True),
+    SamplingParams(temperature=0, max_tokens=40),
+    SamplingParams(temperature=0, max_tokens=16, logprobs=2),
+    SamplingParams(temperature=0, max_tokens=20, stop=(" the",)),
+    SamplingParams(temperature=0, max_tokens=1),
+    SamplingParams(temperature=1.0, top_p=0.8, max_tokens=12),
+]
+
+
+@pytest.mark.parametrize("penalised", [False, True])
+@pytest.mark.parametrize("memory", ["ample", "recompute", "swap"])
+def test_real_answers_are_those_of_the_plain_loop(
+    pocket: LoadedModel, memory: str, penalised: bool
+) -> None:
+    asked = [*ASKED, SamplingParams(temperature=0, max_tokens=9, frequency_penalty=1.0)]
+    asked = asked if penalised else ASKED
+    settings: dict[str, Any] = {"num_blocks": 200 if memory == "ample" else 14, "block_size": 8}
+    if memory == "swap":
+        settings |= {"preemption": "swap", "num_cpu_blocks": 40}
+    answers = []
+    for ahead in (False, True):
+        engine = build_engine(pocket, async_scheduling=ahead, max_num_seqs=8, **settings)
+        recorder = Recorder(header_of(engine, pocket))
+        engine.hooks.on("step", recorder.on_step)
+        for i, sampling in enumerate(asked):
+            engine.add_request(list(range(10 + i, 30 + 2 * i)), sampling)
+        _, outputs = serve(engine)
+        answers.append({name: output.outputs for name, output in outputs.items()})
+        assert sum(len(r.token_times) for r in recorder.trace.requests) == sum(
+            len(o[0].token_ids) for o in answers[-1].values()
+        )
+        preempted = recorder.trace.metrics()["num_preemptions"]
+        assert (preempted > 0) == (memory != "ample")
+    assert _told(answers[0]) == _told(answers[1])
+
+
+def _told(answers: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: [(o.text, o.token_ids, o.finish_reason, o.stop_reason) for o in outputs]
+        for name, outputs in answers.items()
+    }
