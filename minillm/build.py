@@ -10,6 +10,7 @@ from minillm.clock import WallClock
 from minillm.config import ConfigError, EngineConfig
 from minillm.engine import Engine
 from minillm.engine_header import engine_header
+from minillm.execution.cuda_graphs import record_graphs
 from minillm.execution.kv_tensors import blocks_that_fit, bytes_per_block
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.tensor_parallel.executor import (
@@ -37,12 +38,19 @@ def build_engine(
     *,
     attention_backend: str = "auto",
     gpu_memory_utilization: float = 0.9,
-    async_scheduling: bool = False,
+    async_scheduling: bool | None = False,
+    enforce_eager: bool = False,
     **settings: Any,
 ) -> Engine:
     """A real engine on `loaded`. `settings` are those of `EngineConfig`; an unknown one is an
     error. The KV pool is sized from free memory unless `num_blocks` says otherwise.
-    `async_scheduling`: decide a step while the one before is computed (`minillm.overlapped`)."""
+    `async_scheduling`: decide a step while the one before is computed (`minillm.overlapped`); None
+    does so on a CUDA device. `enforce_eager`: no CUDA graphs. A tensor-parallel model has neither.
+    """
+    if async_scheduling and loaded.group is not None:
+        raise ConfigError(
+            "async_scheduling=True needs a model in one process: leave it out with tensor_parallel."
+        )
     policy = make_scheduler(scheduler)
     config = EngineConfig.from_kwargs(**settings)
     if not 0 < gpu_memory_utilization <= 1:
@@ -84,6 +92,16 @@ def build_engine(
             f"a KV pool of {blocks:,} blocks takes {size:,} bytes, which cannot be "
             "had here. Lower num_blocks, or leave it out to take what fits."
         ) from error
+    if isinstance(executor, TorchExecutor) and not enforce_eager:
+        executor.graphs = record_graphs(
+            loaded,
+            executor.kv,
+            max_num_seqs=resolved.max_num_seqs,
+            max_model_len=resolved.max_model_len,
+            backend=executor.attention_backend,
+        )
+    if async_scheduling is None:
+        async_scheduling = loaded.group is None and loaded.device.type == "cuda"
     loop = OverlappedEngine if async_scheduling else Engine
     engine = loop(
         executor,

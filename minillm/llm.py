@@ -33,8 +33,8 @@ class LLM:
     `scheduler`: the name of a system or an instance of your own. `kv_cache`: "paged", "token" or
     "contiguous", the latter with `reserve` "max", "pow2" or "oracle". `preemption`: "recompute" or
     "swap", to `num_cpu_blocks` of CPU memory. `tensor_parallel`: processes to split the model
-    over, see `load_model`. `async_scheduling`: decide a step while the one
-    before is computed, which None does on CUDA. None lets minillm choose.
+    over, see `load_model`. `async_scheduling`: decide a step while the one before is computed, which
+    None does on CUDA. `enforce_eager`: no CUDA graphs. None lets minillm choose.
     Raises ModelError, ConfigError.
     """
 
@@ -59,6 +59,7 @@ class LLM:
         attention_backend: str = "auto",
         tensor_parallel: int = 1,
         async_scheduling: bool | None = None,
+        enforce_eager: bool = False,
         seed: int = 0,
     ) -> None:
         if isinstance(model, str):
@@ -74,9 +75,8 @@ class LLM:
             scheduler,
             attention_backend=attention_backend,
             gpu_memory_utilization=gpu_memory_utilization,
-            async_scheduling=model.device.type == "cuda"
-            if async_scheduling is None
-            else async_scheduling,
+            async_scheduling=async_scheduling,
+            enforce_eager=enforce_eager,
             kv_cache=kv_cache,
             reserve=reserve,
             block_size=block_size,

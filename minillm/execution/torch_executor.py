@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from minillm.execution.batch import AttentionRead, Result, Row
+from minillm.execution.cuda_graphs import DecodeGraphs
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import PackedBatch, PagedAttention, forward, pack
@@ -61,6 +62,7 @@ class TorchExecutor:
         )
         self.sampler = Sampler(seed, loaded.eos_token_ids)
         self.on_attention: Callable[[AttentionRead], None] | None = None
+        self.graphs: DecodeGraphs | None = None  # decodes run without them, too, but slower
         self._launched: Launched | None = None  # the last one
 
     def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
@@ -75,8 +77,12 @@ class TorchExecutor:
         batch = pack(rows, self.kv.block_size, self.loaded.device)
         if batch.pending:
             self._feed(batch)
-        attention = PagedAttention(batch, self.kv, self._reporter(rows), self.attention_backend)
-        logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
+        if self.graphs is not None and self.on_attention is None and self.graphs.takes(batch):
+            logits = self.graphs.run(batch)
+        else:
+            report = self._reporter(rows)
+            attention = PagedAttention(batch, self.kv, report, self.attention_backend)
+            logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
         launched = Launched(len(rows), transfer_seconds)
         if batch.sampling_rows:
             self._sample(rows, batch.sampling_rows, logits, launched)

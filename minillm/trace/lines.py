@@ -65,6 +65,7 @@ class _Line(Struct, kw_only=True):
     w: tuple[Wait, ...] | None = None
     k: dict[str, tuple[int, ...]] = {}
     x: dict[str, str] = {}
+    z: tuple[str, ...] = ()
 
 
 class _StepLine(_Line):
@@ -165,6 +166,7 @@ def _decode_step(line: bytes) -> Step:
         after=after,
         tokens=fields.k,
         text=fields.x,
+        wasted=fields.z,
     )
 
 

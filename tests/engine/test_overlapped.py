@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 import test_engine_invariants as invariants
 from fakes import EOS, CheckingExecutor, expected_output, fake_engine
 from hypothesis import settings
+from recorded_runs import record  # pyright: ignore[reportMissingImports]  # of tests/trace
 
 from minillm.build import build_engine, header_of
+from minillm.config import ConfigError
 from minillm.engine import Engine
 from minillm.events import Finished, Step
 from minillm.execution.loaded_model import LoadedModel
@@ -190,6 +193,22 @@ def test_drain_completes_what_is_in_flight() -> None:
     assert len(steps) == 2
 
 
+@pytest.mark.parametrize("policy", ["sarathi", "vllm", "static", "fastserve"])
+def test_blame_adds_up_to_the_times_that_the_metrics_tell(policy: str) -> None:
+    wasted = 0
+    for seed in range(3):
+        trace = record(policy, seed=seed, overlapped=True, num_blocks=16, abort=0.02).trace
+        blame = trace.blame()
+        completed = [request for request in trace.requests if request.completed]
+        assert completed
+        for request in completed:
+            assert request.finished_at is not None
+            spent = request.finished_at - request.arrival
+            assert sum(blame.by_kind(request.id).values()) == spent
+        wasted += sum(len(step.wasted) for step in trace.steps)
+    assert wasted
+
+
 # ---- with a real model ----------------------------------------------------------------------
 
 
@@ -207,6 +226,14 @@ ASKED = [
     SamplingParams(temperature=0, max_tokens=1),
     SamplingParams(temperature=1.0, top_p=0.8, max_tokens=12),
 ]
+
+
+def test_left_open_it_is_for_cuda(pocket: LoadedModel) -> None:
+    chosen = build_engine(pocket, async_scheduling=None, num_blocks=8)
+    assert type(chosen) is Engine
+    split = replace(pocket, group=cast(Any, object()))
+    with pytest.raises(ConfigError, match="tensor_parallel"):
+        build_engine(split, async_scheduling=True, num_blocks=8)
 
 
 @pytest.mark.parametrize("penalised", [False, True])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import torch
 from tiny_models import VOCAB, tiny_model_folder
 
 from minillm import LLM, SamplingParams
+from minillm.execution.cuda_graphs import DecodeGraphs, Graph
 from minillm.execution.loader import load_model
+from minillm.execution.packing import PackedBatch
 from minillm.execution.torch_executor import TorchExecutor
 
 GREEDY = SamplingParams(temperature=0, max_tokens=6, ignore_eos=True)
@@ -34,6 +38,52 @@ def test_triton_and_torch_generate_the_same(kv_cache: str, tmp_path: Path):
         answers[backend] = [o.outputs[0].token_ids for o in llm.generate(prompts, GREEDY)]
         assert kernels == {backend}
     assert answers["triton"] == answers["torch"]
+
+
+def test_decodes_from_graphs_are_those_without(tmp_path: Path):
+    """What is recorded for CUDA graphs, with plain calls in their place: fixed tensors, batches
+    filled up, splits chosen for the longest sequence."""
+    loaded = load_model(str(tiny_model_folder("llama", tmp_path)))
+    rng = torch.Generator().manual_seed(1)
+    prompts = [torch.randint(3, VOCAB, (n,), generator=rng).tolist() for n in (19, 4, 7)]
+    params = [replace(GREEDY, max_tokens=n) for n in (3, 6, 5)]
+    answers = []
+    for graphs in (False, True):
+        llm = LLM(loaded, attention_backend="triton", num_blocks=64, block_size=8, max_num_seqs=8)
+        executor = llm.engine.executor
+        assert isinstance(executor, TorchExecutor)
+        assert executor.graphs is None  # this is no CUDA device
+        if graphs:
+            with torch.inference_mode():
+                executor.graphs = CountingGraphs(
+                    loaded,
+                    executor.kv,
+                    max_num_seqs=8,
+                    max_model_len=64,
+                    backend="triton",
+                    capture=again,
+                )
+        answers.append([o.outputs[0].token_ids for o in llm.generate(prompts, params)])
+        if graphs:
+            assert isinstance(executor.graphs, CountingGraphs)
+            assert executor.graphs.rows == [3, 3, 2, 2, 1]
+    assert answers[0] == answers[1]
+
+
+class CountingGraphs(DecodeGraphs):
+    def run(self, batch: PackedBatch) -> torch.Tensor:
+        self.rows = [*getattr(self, "rows", []), len(batch.seq_lens)]
+        return super().run(batch)
+
+
+def again(compute: Callable[[], torch.Tensor]) -> Graph:
+    """As a graph does: the same work on the same tensors, to the same result tensor."""
+    logits = compute()
+
+    def replay() -> None:
+        logits.copy_(compute())
+
+    return Graph(replay, logits)
 
 
 def test_auto_takes_triton(tmp_path: Path):

@@ -13,7 +13,7 @@ for (let position = 0; position < recording.length; position++) {
   const state = recording.stateAt(position);
   lines.push(JSON.stringify({
     sequences: [...state.sequences.values()].map((s) => [s.id, s.phase, s.computed, s.target, s.outputs, s.blocks, s.text,
-      s.cpu_blocks, s.preemptions, s.first_token_at]),
+      s.cpu_blocks, s.preemptions, s.first_token_at, s.finished_at]),
     batch: state.batch.map((row) => [row.id, row.kind, row.tokens]),
     cached: [...state.cached.keys()].filter((block) => state.cached[block]),
     waits: [...waitsBySequence(state)].sort(([a], [b]) => (a < b ? -1 : 1))

@@ -38,6 +38,7 @@ def _as_told(trace: Trace, n: int) -> dict[str, Any]:
                 s.cpu_blocks,
                 s.preemptions,
                 s.first_token_at,
+                s.finished_at,
             ]
             for s in state.sequences.values()
         ],
@@ -97,3 +98,11 @@ def test_runs_with_forks_and_swaps_in_every_memory(scheduler: str, tmp_path: Pat
         happened |= {type(e).__name__ for step in trace.steps for e in (*step.events, *step.after)}
     assert {"Forked", "Preempted"} <= happened
     assert scheduler == "static" or {"SwappedOut", "SwappedIn"} <= happened
+
+
+@pytest.mark.parametrize("scheduler", ["vllm", "sarathi", "priority", "static"])
+def test_runs_that_are_scheduled_a_step_ahead(scheduler: str, tmp_path: Path) -> None:
+    trace = record(scheduler, requests=16, overlapped=True, abort=0.02, num_blocks=16).trace
+    assert any(step.wasted for step in trace.steps)
+    trace.save(tmp_path / "trace.jsonl")
+    _compare(tmp_path / "trace.jsonl")
