@@ -33,8 +33,8 @@ class LLM:
     `scheduler`: the name of a system or an instance of your own. `kv_cache`: "paged", "token" or
     "contiguous", the latter with `reserve` "max", "pow2" or "oracle". `preemption`: "recompute" or
     "swap", to `num_cpu_blocks` of CPU memory. `tensor_parallel`: processes to split the model
-    over, see `load_model`. `async_scheduling`: decide a step while the one before is computed, which
-    None does on CUDA. `enforce_eager`: no CUDA graphs. None lets minillm choose.
+    over, see `load_model`. `async_scheduling`: decide a step while the one before is computed; on
+    CUDA that is the default. `enforce_eager`: no CUDA graphs. None lets minillm choose.
     Raises ModelError, ConfigError.
     """
 

@@ -73,6 +73,7 @@ class Flight:
     entered: Sequence[OutputStream]
     ended: dict[Request, FinishReason] = field(default_factory=dict)
     reasons: dict[str, FinishReason] = field(default_factory=dict)  # why these ended indeed
+    late: list[str] = field(default_factory=list)  # those it preempted although they had ended
     after: tuple[Event, ...] = ()
 
     def with_reason(self, event: Event) -> Event:
@@ -219,7 +220,7 @@ class OverlappedEngine(Engine):
 
     def _take(self, flight: Flight, result: Result) -> Outcome:
         """Append what was sampled; notice who had ended before."""
-        outcome, wasted = Outcome(), []
+        outcome, wasted = Outcome(), flight.late
         for row, sampled in zip(flight.batch.rows, result.sampled, strict=True):
             request = row.request
             if request not in flight.ended and self._has_ended(request):
@@ -277,6 +278,8 @@ class OverlappedEngine(Engine):
         have left the queues already."""
         for request, reason in found:
             request.num_output_tokens = len(request.output_token_ids)
+            if ahead is not None and request.status is Status.WAITING:
+                ahead.late.append(request.request_id)
             if request in self._awaited:
                 assert ahead is not None
                 del ahead.ended[request]
