@@ -204,6 +204,4 @@ class Step(
     after: tuple[Event, ...] = ()
     tokens: dict[str, tuple[int, ...]] = {}  # sampled token ids; absent in simulation
     text: dict[str, str] = {}  # text that became final in this step
-    wasted: tuple[
-        str, ...
-    ] = ()  # computed or preempted, though they had ended: `minillm.overlapped`
+    wasted: tuple[str, ...] = ()  # computed or preempted though they had ended, see `overlapped`
