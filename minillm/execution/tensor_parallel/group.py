@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -104,6 +104,7 @@ class ShardGroup:
                     raise
                 raise told from error
             except BaseException:  # interrupted: this rank has left the others alone in a forward
+                self._kill(range(1, self.size))
                 self.close()
                 raise
             if any(isinstance(reply, Failure) for reply in replies):
@@ -113,6 +114,12 @@ class ShardGroup:
     def close(self) -> None:
         """End the other processes. Nothing happens the second time."""
         self._end()
+
+    def _kill(self, ranks: Iterable[int]) -> None:
+        """These will not end by themselves: they wait in a forward for ranks that have left it.
+        Under torchrun that is left to torchrun."""
+        for rank in ranks if self.processes else ():
+            self.processes[rank - 1].kill()
 
     def _ended(self, error: Exception | None, replies: Sequence[Any] = ()) -> Exception:
         """End everything; what to raise: another rank's failure where there is one, for then it is
@@ -124,9 +131,10 @@ class ShardGroup:
                 isinstance(reply, Failure) and reply.refused for reply in replies
             ):
                 return error
-        self.close()
         failures = [(rank, r) for rank, r in enumerate(replies, 1) if isinstance(r, Failure)]
         loud = [(rank, failure) for rank, failure in failures if not failure.silent]
+        self._kill(set(range(1, self.size)) - {rank for rank, _ in loud})
+        self.close()
         if error is not None and not loud:
             return error
         rank, failure = (loud or failures)[0]
