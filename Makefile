@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup app test test-full test-gpu format
+.PHONY: help setup app test test-full test-gpu bench-gpu format
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,17 @@ test-full: $(INSTALLED) ## the long matrices and soaks that `make test` samples
 
 test-gpu: $(INSTALLED) ## the tests that need a CUDA device
 	$(PYTEST) -m gpu $(PYTEST_ARGS)
+
+# make bench-gpu PYTHON=python3 takes that Python with what it has, and sets nothing up.
+PYTHON =
+RUN = $(or $(PYTHON),$(BIN)/python)
+bench-gpu: $(if $(PYTHON),,$(INSTALLED)) ## a GPU's tests, tiles and figures, in under ten minutes
+	failed=; \
+	timeout 240 $(RUN) -m pytest -n 4 -m gpu tests/gpu $(PYTEST_ARGS) || failed+=" tests"; \
+	timeout 90 $(RUN) -m minillm tune --seconds 15 || failed+=" tune"; \
+	timeout 260 $(RUN) -m minillm bench kernels --device cuda --seconds 200 \
+		--output benchmarks/results/kernels_gpu.json || failed+=" kernels"; \
+	if [ -n "$$failed" ]; then echo "failed or out of time:$$failed"; exit 1; fi
 
 format: $(INSTALLED) ## sort imports, fix what ruff can fix, format
 	$(BIN)/ruff check --fix

@@ -6,11 +6,11 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
@@ -42,6 +42,7 @@ def examine() -> list[Finding]:
         *_torch(),
         *_devices(),
         _triton(),
+        *_tiles(),
         _memory(),
         *_model(),
         *(_package(name, needed_for) for name, needed_for in _PACKAGES.items()),
@@ -116,6 +117,50 @@ def _triton() -> Finding:
         return Finding("ok", "Triton", f"{found}, compiles for the GPU")
     advice = "attention runs in torch; kernels can be studied in the interpreter"
     return Finding("note", "Triton", f"{found}, interpreter only (no GPU)", advice)
+
+
+def _tiles() -> Iterator[Finding]:
+    """Which tiles the attention kernel takes on each GPU, and where tuned ones are kept."""
+    what = "attention tiles"
+    try:
+        import torch
+
+        from minillm.kernels.tile_cache import cache_folder, entries
+        from minillm.kernels.tiles import AttentionShape, choose_tiles, machine_key
+    except (ImportError, OSError):
+        return
+    folder = cache_folder()
+    if not torch.cuda.is_available() or _version("triton") is None:
+        found = f"no GPU to choose them for; tuned ones would be kept in {folder}"
+        yield Finding("note", what, found, "on a GPU: minillm tune")
+        return
+    for index in range(torch.cuda.device_count()):
+        device = torch.device("cuda", index)
+        own = machine_key(device).items()
+        tuned = [(key, record) for key, record in entries(folder) if own <= key.items()]
+        for key, record in tuned:
+            yield Finding("ok", what, f"cuda:{index} {told(key, record)}, tuned, in {folder}")
+        if not tuned:
+            bf16 = torch.bfloat16
+            shape = AttentionShape(4, 128, 128, bf16, bf16)
+            decode, prefill = (choose_tiles(queries, shape, device) for queries in (1, 4096))
+            found = (
+                f"cuda:{index} bfloat16, heads of 128, 4 per KV head, by rule: decode {decode}; "
+                f"prefill {prefill}; none tuned in {folder}"
+            )
+            yield Finding("ok", what, found, "minillm tune looks for faster ones")
+
+
+def told(key: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    """An entry of the cache of tuned tiles, for people."""
+    gained = ""
+    if record.get("rule_seconds") and record.get("seconds"):
+        gained = f", {record['rule_seconds'] / record['seconds']:.2f}× the rule's speed"
+    return (
+        f"{key['dtype']}, heads of {key['head_dim']}, {key['group']} per KV head, {key['kind']}: "
+        f"{record['block_m']} rows × {record['keys']} keys, {record['num_warps']} warps, "
+        f"{record['num_stages']} stages{gained}"
+    )
 
 
 def _memory() -> Finding:

@@ -15,7 +15,7 @@ from minillm.cli.shell import printable
 from minillm.trace import Trace
 from minillm.workload.scenes import SCENES
 
-COMMANDS = ("app", "doctor", "generate", "replay", "run", "scenes", "trace")
+COMMANDS = ("app", "doctor", "generate", "replay", "run", "scenes", "trace", "tune")
 
 
 def shell(*args: object) -> Result:
@@ -246,3 +246,9 @@ def test_without_its_pages_the_app_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_hostile_text_cannot_command_the_terminal() -> None:
     assert printable("a\x1b[2Jb\rc\u202ed\ne\tf") == "a\\x1b[2Jb\\rc\\u202ed\ne\tf"
     assert printable("你好 é") == "你好 é"
+
+
+def test_tuning_needs_a_gpu_and_known_names() -> None:
+    assert "tiles are tuned on CUDA devices" in refused(shell("tune", "--device", "cpu"))
+    assert "unknown dtype 'fp8'" in refused(shell("tune", "--device", "cpu", "--dtype", "fp8"))
+    assert "unknown model 'lama'" in refused(shell("tune", "--model", "lama"))

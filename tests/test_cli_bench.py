@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner, Result
 
 from minillm.cli import cli
@@ -166,3 +167,22 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     rest = shell(*asked, "--dataset-name", "sharegpt")
     assert rest.exit_code == 0
     assert f"{kept} of 4 cells are in" in rest.stderr
+
+
+def test_kernels_without_time_lists_what_it_would_measure(tmp_path: Path) -> None:
+    path, chart = tmp_path / "kernels.json", tmp_path / "kernels.svg"
+    result = shell("kernels", "--device", "cpu", "--seconds", 0, "--output", path, "--chart", chart)
+    assert result.exit_code == 0, result.output
+    assert "a copy moves" in result.stdout
+    assert "not measured (out of time)" in result.stdout
+    assert "not measured (no CUDA device)" in result.stdout
+    assert "decode 64 × 4k: ≥ 85% of the copy bandwidth" in result.stdout
+    saved = json.loads(path.read_text("utf-8"))
+    assert saved["benchmark"] == "kernels"
+    assert {row["status"] for row in saved["rows"]} == {"not measured"}
+    assert chart.read_text("utf-8").startswith("<svg")
+
+
+def test_kernels_refuse_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "no CUDA device" in refused(shell("kernels", "--device", "cuda"))

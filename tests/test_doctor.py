@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import minillm.pocket
 from minillm import doctor
 from minillm.cli import cli
+from minillm.kernels import tile_cache, tiles
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,16 @@ def findings() -> dict[str, doctor.Finding]:
 
 
 def test_everything_is_looked_at(findings: dict[str, doctor.Finding]) -> None:
-    machine = {"Python", "torch", "CPU threads", "GPU", "Triton", "memory", "browser"}
+    machine = {
+        "Python",
+        "torch",
+        "CPU threads",
+        "GPU",
+        "Triton",
+        "attention tiles",
+        "memory",
+        "browser",
+    }
     model = {"pocket model", "its KV pool"}
     assert findings.keys() == machine | model | doctor._PACKAGES.keys()
 
@@ -66,6 +77,41 @@ def test_the_browser_is_the_one_on_the_path(
     monkeypatch.setattr(doctor, "_MAC_BROWSERS", ())
     assert doctor.find_browser() is None
     assert doctor._browser().status == "note"
+
+
+@pytest.fixture
+def a_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str | int]:
+    """One that torch sees, with an empty cache. Returns what its tuned tiles depend on."""
+    machine: dict[str, str | int] = {"gpu": "NVIDIA H200", "triton": "3.6.0", "kernel": "abc"}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(doctor, "_version", lambda _: "3.6.0")
+    monkeypatch.setattr(tiles, "machine_key", lambda _: machine)
+    monkeypatch.setattr(tiles, "gpu_of", lambda _: tiles.Gpu(132, 227 * 1024))
+    tiles.tuned_tiles.cache_clear()
+    return machine
+
+
+def test_tiles_by_rule_are_told_with_how_to_tune(
+    a_gpu: dict[str, str | int], tmp_path: Path
+) -> None:
+    (finding,) = doctor._tiles()
+    assert "by rule: decode 16 rows × 64 keys, 4 warps, 5 stages; prefill 128 rows" in finding.found
+    assert str(tmp_path) in finding.found
+    assert "minillm tune" in finding.advice
+
+
+def test_tuned_tiles_of_this_machine_are_told(a_gpu: dict[str, str | int], tmp_path: Path) -> None:
+    shape = {"kind": "decode", "group": 4, "head_dim": 128, "v_dim": 128, "dtype": "bfloat16"}
+    record = {"block_m": 16, "keys": 32, "num_warps": 2, "num_stages": 7}
+    times = {"seconds": 1e-4, "rule_seconds": 1.25e-4}
+    folder = tile_cache.cache_folder()
+    tile_cache.write(shape | a_gpu, record | times, folder)
+    tile_cache.write(shape | a_gpu | {"gpu": "another"}, record, folder)
+    (finding,) = doctor._tiles()
+    assert "4 per KV head, decode: 16 rows × 32 keys, 2 warps, 7 stages" in finding.found
+    assert "1.25× the rule's speed, tuned" in finding.found
 
 
 def test_the_command_exits_with_1_on_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:

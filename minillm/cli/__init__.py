@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from minillm.cli import app as app_command
-from minillm.cli import doctor, generate, replay, roofline, run, scenes, simulate, trace, xray
+from minillm.cli import doctor, generate, replay, roofline, run, scenes, simulate, trace, tune, xray
 from minillm.cli.bench import bench
 from minillm.cli.groups import Several
 from minillm.cli.shell import Shell
@@ -32,6 +32,7 @@ cli.command("xray", cls=Several)(xray.xray)
 cli.command("replay")(replay.replay)
 cli.command("trace")(trace.trace)
 cli.command("generate")(generate.generate)
+cli.command("tune", cls=Several)(tune.tune)
 cli.command("doctor")(doctor.doctor)
 
 

@@ -52,7 +52,7 @@ def load_model(
     source = find(model)
     config = source.read(AutoConfig)
     refuse_by_config(model, _model_class(model, config), config)
-    target = _device(device)
+    target = find_device(device)
     refuse_split(model, config, tensor_parallel, target)
     serve_other_rank(tensor_parallel)
     group = None
@@ -88,7 +88,7 @@ def load_shard(
     config = source.read(AutoConfig)
     model_class = _model_class(model, config)
     refuse_by_config(model, model_class, config)
-    target = _device(device)
+    target = find_device(device)
     auto, split = AutoModelForCausalLM, {}
     if size > 1:
         refuse_split(model, config, size, target)
@@ -131,7 +131,7 @@ def _model_class(model: str, config: Any) -> Any:
         raise ModelError(f"{model}: {config.model_type} is {kind}; it cannot be served.") from None
 
 
-def _device(device: str) -> torch.device:
+def find_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

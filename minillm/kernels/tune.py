@@ -26,8 +26,7 @@ def tune(
     dtype: torch.dtype,
     device: torch.device,
     *,
-    deadline: float = 30.0,
-    on_candidate: Callable[[Tiles, float | None], None] = lambda tiles, seconds: None,
+    deadline: float,
 ) -> Tuned:
     """Try tiles for `kind` of batch for at most `deadline` seconds, give or take one candidate,
     and keep what is fastest for processes to come. Raises ConfigError without CUDA."""
@@ -36,16 +35,9 @@ def tune(
             f"tiles are tuned on CUDA devices; {str(device)!r} is none, and needs no tuning."
         )
     shape = AttentionShape(heads.group, heads.head_dim, heads.head_dim, dtype, dtype)
-    batch = make_batch(_lengths(kind, heads, dtype), heads, block_size=BLOCK_SIZE, dtype=dtype,
-                       device=device)  # fmt: skip
-    measure = _measure(batch, device)
-
-    def told(tiles: Tiles) -> float | None:
-        seconds = measure(tiles)
-        on_candidate(tiles, seconds)
-        return seconds
-
-    tuned = pick(candidates(kind, shape, gpu_of(device)), told, deadline)
+    lengths = _lengths(kind, heads, dtype)
+    batch = make_batch(lengths, heads, block_size=BLOCK_SIZE, dtype=dtype, device=device)
+    tuned = pick(candidates(kind, shape, gpu_of(device)), _measure(batch, device), deadline)
     if tuned.seconds is not None:
         key = tile_key(kind, shape, device)
         tile_cache.write(key, record(tuned), tile_cache.cache_folder())

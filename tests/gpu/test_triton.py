@@ -5,6 +5,7 @@ make test-gpu
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,10 @@ from kernels.paged_case import Case
 from kernels.triton_matrix import MATRIX, Setting
 
 from minillm.kernels import kv_write, paged_attention, write_kv
+from minillm.kernels.autotune import candidates
+from minillm.kernels.synthetic import Heads
+from minillm.kernels.tiles import KINDS, AttentionShape, Kind, choose_tiles, gpu_of, tuned_tiles
+from minillm.kernels.tune import tune
 
 pytestmark = [
     pytest.mark.gpu,
@@ -70,3 +75,30 @@ def test_writes_as_torch_does(dtype: torch.dtype):
     kv_write.write_kv(key, value, wanted[0], wanted[1], slots)
     assert torch.equal(caches[0], wanted[0])
     assert torch.equal(caches[1], wanted[1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tuned_tiles_are_kept_used_and_right(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    heads, device = Heads(num_heads=8, num_kv_heads=2, head_dim=64), torch.device("cuda", 0)
+    tuned = tune(kind, heads, torch.float16, device, deadline=5)
+    assert tuned.num_tried >= 1
+    shape = AttentionShape(4, 64, 64, torch.float16, torch.float16)
+    longest = 1 if kind == "decode" else 200
+    assert choose_tiles(longest, shape, device) == tuned.tiles
+    case = Case([(longest, 300)] * 3, block_size=16, group=4, head_dim=64, dtype=torch.float16)
+    case.check(4e-3, "cuda", backend="triton")
+    tuned_tiles.cache_clear()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_candidate_is_right(kind: Kind):
+    shape = AttentionShape(4, 128, 128, torch.bfloat16, torch.bfloat16)
+    case = Case(
+        [(1 if kind == "decode" else 200, 300)] * 3,
+        block_size=16, group=4, head_dim=128, dtype=torch.bfloat16,
+    )  # fmt: skip
+    for tiles in candidates(kind, shape, gpu_of(torch.device("cuda", 0))):
+        case.check(0.03, "cuda", backend="triton", tiles=tiles)

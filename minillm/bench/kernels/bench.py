@@ -32,9 +32,9 @@ class Result:
     rows: list[Row]
     verdicts: list[Verdict]
 
-    def save(self, path: Path) -> None:
-        """As JSON. Raises ConfigError where `path` cannot be written."""
-        result = {
+    def plain(self) -> dict[str, Any]:
+        """As JSON knows it."""
+        return {
             "benchmark": "kernels",
             "machine": self.machine,
             "copy_gb_per_s": self.copy_bandwidth / 1e9,
@@ -42,9 +42,12 @@ class Result:
             "goals": [verdict.plain() for verdict in self.verdicts],
             "rows": [row.plain() for row in self.rows],
         }
+
+    def save(self, path: Path) -> None:
+        """As JSON. Raises ConfigError where `path` cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+            path.write_text(json.dumps(self.plain(), indent=1, ensure_ascii=False) + "\n", "utf-8")
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error.strerror or error}") from None
 

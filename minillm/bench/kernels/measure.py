@@ -40,6 +40,10 @@ class Row:
     times_first: float | None = None  # its time over that of the batch's first contender
     error: float | None = None  # the largest of any row, relative
 
+    @property
+    def remark(self) -> str:
+        return self.note if self.status == "measured" else f"{self.status} ({self.note})"
+
     def plain(self) -> dict[str, Any]:
         """As JSON knows it."""
         return {name: value for name, value in asdict(self).items() if value not in (None, "")}
