@@ -10,6 +10,7 @@ from minillm.clock import WallClock
 from minillm.config import ConfigError, EngineConfig
 from minillm.engine import Engine
 from minillm.engine_header import engine_header
+from minillm.execution.compiled import CompiledForward
 from minillm.execution.cuda_graphs import record_graphs
 from minillm.execution.kv_tensors import blocks_that_fit, bytes_per_block
 from minillm.execution.loaded_model import LoadedModel
@@ -40,17 +41,20 @@ def build_engine(
     gpu_memory_utilization: float = 0.9,
     async_scheduling: bool | None = False,
     enforce_eager: bool = False,
+    torch_compile: bool = False,
     **settings: Any,
 ) -> Engine:
     """A real engine on `loaded`. `settings` are those of `EngineConfig`; an unknown one is an
     error. The KV pool is sized from free memory unless `num_blocks` says otherwise.
     `async_scheduling`: decide a step while the one before is computed (`minillm.overlapped`); None
-    does so on a CUDA device. `enforce_eager`: no CUDA graphs. A tensor-parallel model has neither.
+    does so on a CUDA device. `enforce_eager`: no CUDA graphs. `torch_compile`: fuse what lies
+    between the attentions, for a minute at the start. A tensor-parallel model has none of these.
     """
-    if async_scheduling and loaded.group is not None:
-        raise ConfigError(
-            "async_scheduling=True needs a model in one process: leave it out with tensor_parallel."
-        )
+    for name, wanted in (("async_scheduling", async_scheduling), ("torch_compile", torch_compile)):
+        if wanted and loaded.group is not None:
+            raise ConfigError(
+                f"{name}=True needs a model in one process: leave it out with tensor_parallel."
+            )
     policy = make_scheduler(scheduler)
     config = EngineConfig.from_kwargs(**settings)
     if not 0 < gpu_memory_utilization <= 1:
@@ -92,9 +96,11 @@ def build_engine(
             f"a KV pool of {blocks:,} blocks takes {size:,} bytes, which cannot be "
             "had here. Lower num_blocks, or leave it out to take what fits."
         ) from error
+    if isinstance(executor, TorchExecutor) and torch_compile:
+        executor.forward = CompiledForward(loaded.model, loaded.device)
     if isinstance(executor, TorchExecutor) and not enforce_eager:
         executor.graphs = record_graphs(
-            loaded,
+            executor.forward,
             executor.kv,
             max_num_seqs=resolved.max_num_seqs,
             max_model_len=resolved.max_model_len,

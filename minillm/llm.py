@@ -34,7 +34,8 @@ class LLM:
     "contiguous", the latter with `reserve` "max", "pow2" or "oracle". `preemption`: "recompute" or
     "swap", to `num_cpu_blocks` of CPU memory. `tensor_parallel`: processes to split the model
     over, see `load_model`. `async_scheduling`: decide a step while the one before is computed; on
-    CUDA that is the default. `enforce_eager`: no CUDA graphs. None lets minillm choose.
+    CUDA that is the default. `enforce_eager`: no CUDA graphs. `torch_compile`: fuse what lies
+    between the attentions, for a minute at the start. None lets minillm choose.
     Raises ModelError, ConfigError.
     """
 
@@ -60,6 +61,7 @@ class LLM:
         tensor_parallel: int = 1,
         async_scheduling: bool | None = None,
         enforce_eager: bool = False,
+        torch_compile: bool = False,
         seed: int = 0,
     ) -> None:
         if isinstance(model, str):
@@ -77,6 +79,7 @@ class LLM:
             gpu_memory_utilization=gpu_memory_utilization,
             async_scheduling=async_scheduling,
             enforce_eager=enforce_eager,
+            torch_compile=torch_compile,
             kv_cache=kv_cache,
             reserve=reserve,
             block_size=block_size,

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 
 from minillm.execution.kv_tensors import KVTensors
-from minillm.execution.loaded_model import LoadedModel
-from minillm.execution.packing import PackedBatch, PagedAttention, forward
+from minillm.execution.packing import Forward, PackedBatch, PagedAttention
 from minillm.kernels.plan import AttentionPlan
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,7 @@ class DecodeGraphs:
 
     def __init__(
         self,
-        loaded: LoadedModel,
+        forward: Forward,
         kv: KVTensors,
         *,
         max_num_seqs: int,
@@ -58,12 +57,12 @@ class DecodeGraphs:
         capture: Capture | None = None,
     ) -> None:
         """Records all graphs: a few seconds. `capture` stands in for CUDA's in tests."""
-        self.loaded = loaded
+        self.forward = forward
         self.kv = kv
         self.backend = backend
         self._max_model_len = max_model_len
         self._sizes = batch_sizes(max_num_seqs)
-        most, device = self._sizes[-1], loaded.device
+        most, device = self._sizes[-1], kv.device
         width = -(-max_model_len // kv.block_size)
         self._ids = torch.zeros(1, most, dtype=torch.int64, device=device)
         self._positions = torch.zeros(1, most, dtype=torch.int64, device=device)
@@ -102,7 +101,7 @@ class DecodeGraphs:
     def _record(self, size: int, capture: Capture) -> Graph:
         batch = self._batch(size)
         attention = PagedAttention(batch, self.kv, None, self.backend)
-        return capture(lambda: forward(self.loaded.model, batch, attention, batch.logit_rows))
+        return capture(lambda: self.forward(batch, attention, batch.logit_rows))
 
     def _batch(self, size: int) -> PackedBatch:
         """The inputs of a graph: the first rows of the tensors that all graphs share. The plan is
@@ -120,7 +119,7 @@ class DecodeGraphs:
             logit_rows=self._starts[:size],
             sampling_rows=list(range(size)),
             pending=[],
-            plan=AttentionPlan(tables, longest, starts, self.kv.block_size, self.loaded.device),
+            plan=AttentionPlan(tables, longest, starts, self.kv.block_size, self.kv.device),
         )
 
 
@@ -143,18 +142,18 @@ class _CudaCapture:
 
 
 def record_graphs(
-    loaded: LoadedModel, kv: KVTensors, *, max_num_seqs: int, max_model_len: int, backend: str
+    forward: Forward, kv: KVTensors, *, max_num_seqs: int, max_model_len: int, backend: str
 ) -> DecodeGraphs | None:
     """Graphs where they can be had: on CUDA, with Triton's kernels, and for a model whose forward
     never waits for the device. None, with a warning, where recording fails."""
-    if loaded.device.type != "cuda" or backend != "triton":
+    if kv.device.type != "cuda" or backend != "triton":
         return None
     try:
         with torch.inference_mode():
             return DecodeGraphs(
-                loaded, kv, max_num_seqs=max_num_seqs, max_model_len=max_model_len, backend=backend
+                forward, kv, max_num_seqs=max_num_seqs, max_model_len=max_model_len, backend=backend
             )
     except RuntimeError as error:
-        torch.cuda.synchronize(loaded.device)
-        log.warning("no CUDA graphs for %s, which decodes slower: %s", loaded.name, error)
+        torch.cuda.synchronize(kv.device)
+        log.warning("no CUDA graphs, so decoding is slower: %s", error)
         return None

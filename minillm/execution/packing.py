@@ -120,6 +120,10 @@ class PagedAttention:
         )
 
 
+Forward = Callable[[PackedBatch, LayerAttention, torch.Tensor], torch.Tensor]
+"""`forward` of one model."""
+
+
 def forward(
     model: torch.nn.Module,
     batch: PackedBatch,

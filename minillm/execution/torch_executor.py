@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -10,7 +11,7 @@ from minillm.execution.batch import AttentionRead, Result, Row
 from minillm.execution.cuda_graphs import DecodeGraphs
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
-from minillm.execution.packing import PackedBatch, PagedAttention, forward, pack
+from minillm.execution.packing import Forward, PackedBatch, PagedAttention, forward, pack
 from minillm.execution.sampler import Draw, Sampler
 from minillm.kernels import choose_backend
 from minillm.moves import NO_MOVES, BlockMoves
@@ -62,6 +63,7 @@ class TorchExecutor:
         )
         self.sampler = Sampler(seed, loaded.eos_token_ids)
         self.on_attention: Callable[[AttentionRead], None] | None = None
+        self.forward: Forward = partial(forward, loaded.model)
         self.graphs: DecodeGraphs | None = None  # decodes run without them, too, but slower
         self._launched: Launched | None = None  # the last one
 
@@ -82,7 +84,7 @@ class TorchExecutor:
         else:
             report = self._reporter(rows)
             attention = PagedAttention(batch, self.kv, report, self.attention_backend)
-            logits = forward(self.loaded.model, batch, attention, batch.logit_rows)
+            logits = self.forward(batch, attention, batch.logit_rows)
         launched = Launched(len(rows), transfer_seconds)
         if batch.sampling_rows:
             self._sample(rows, batch.sampling_rows, logits, launched)

@@ -56,7 +56,7 @@ def test_decodes_from_graphs_are_those_without(tmp_path: Path):
         if graphs:
             with torch.inference_mode():
                 executor.graphs = CountingGraphs(
-                    loaded,
+                    executor.forward,
                     executor.kv,
                     max_num_seqs=8,
                     max_model_len=64,
