@@ -99,7 +99,10 @@ class CompiledForward:
         """Logits of `logit_rows`, [S, vocab]."""
         number = self._attention.number
         _in_progress[number] = attention
+        wanted = len(logit_rows)
+        if not wanted:  # a size of none would be compiled apart, too
+            logit_rows = batch.query_start_loc[:1]
         try:
-            return forward(self._model, batch, self._attention, logit_rows)
+            return forward(self._model, batch, self._attention, logit_rows)[:wanted]
         finally:
             del _in_progress[number]
