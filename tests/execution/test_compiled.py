@@ -21,14 +21,14 @@ def _compare(family: str, folder: Path, backend: str) -> None:
     generator = torch.Generator().manual_seed(2)
     prompts = [torch.randint(3, VOCAB, (n,), generator=generator).tolist() for n in (21, 4, 9)]
     params = [SamplingParams(temperature=0, max_tokens=n, ignore_eos=True) for n in (9, 4, 6)]
-    answers = []
+    answers, before = [], 0
     for compiled in (False, True):
         llm = LLM(loaded, num_blocks=40, max_num_batched_tokens=16)
         executor = llm.engine.executor
         assert isinstance(executor, TorchExecutor)
         if compiled:
             executor.forward = CompiledForward(loaded.model, loaded.device, backend=backend)
-            before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+            before = torch._dynamo.utils.counters["stats"]["unique_graphs"]  # all there will be
         answers.append([output.outputs[0].token_ids for output in llm.generate(prompts, params)])
     assert answers[0] == answers[1]
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
