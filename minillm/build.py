@@ -12,7 +12,7 @@ from minillm.engine import Engine
 from minillm.engine_header import engine_header
 from minillm.execution.compiled import CompiledForward
 from minillm.execution.cuda_graphs import record_graphs
-from minillm.execution.kv_tensors import blocks_that_fit, bytes_per_block
+from minillm.execution.kv_tensors import blocks_that_fit, bytes_per_block, kv_bytes_per_token
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.tensor_parallel.executor import (
     TensorParallelExecutor,
@@ -75,6 +75,7 @@ def build_engine(
             block_size=resolved.block_size,
             gpu_memory_utilization=gpu_memory_utilization,
             max_num_batched_tokens=resolved.max_num_batched_tokens,
+            kv_cache_dtype=resolved.kv_cache_dtype,
         )
         if resolved.num_cpu_blocks and loaded.device.type == "cpu":
             fit //= 2  # the blocks to swap to take the same memory again
@@ -88,10 +89,11 @@ def build_engine(
             num_cpu_blocks=resolved.num_cpu_blocks,
             seed=resolved.seed,
             attention_backend=attention_backend,
+            kv_cache_dtype=resolved.kv_cache_dtype,
         )
     except (MemoryError, RuntimeError) as error:  # torch says RuntimeError when it has no memory
         blocks = resolved.num_blocks + resolved.num_cpu_blocks
-        size = blocks * bytes_per_block(loaded, resolved.block_size)
+        size = blocks * bytes_per_block(loaded, resolved.block_size, resolved.kv_cache_dtype)
         raise ConfigError(
             f"a KV pool of {blocks:,} blocks takes {size:,} bytes, which cannot be "
             "had here. Lower num_blocks, or leave it out to take what fits."
@@ -131,7 +133,8 @@ def header_of(engine: Engine, loaded: LoadedModel, scene: SceneLabel | None = No
         model=loaded.name,
         device=f"{devices}{loaded.device}",
         dtype=str(loaded.dtype).removeprefix("torch."),
-        kv_bytes_per_token=loaded.kv_bytes_per_token * loaded.tensor_parallel,
+        kv_bytes_per_token=kv_bytes_per_token(loaded, engine.config.kv_cache_dtype)
+        * loaded.tensor_parallel,
         tensor_parallel=loaded.tensor_parallel,
         scene=scene.name,
         title=scene.title,

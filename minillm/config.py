@@ -16,6 +16,7 @@ DEFAULT_MAX_NUM_SEQS = 128
 KV_CACHES = ("paged", "token", "contiguous")
 RESERVES = ("max", "pow2", "oracle")
 PREEMPTIONS = ("recompute", "swap")
+KV_CACHE_DTYPES = ("auto", "fp8", "fp8_e4m3")  # the last two are one
 
 
 class ConfigError(ValueError):
@@ -48,6 +49,7 @@ class EngineConfig:
     reserve: str | None = None
     preemption: str = "recompute"
     num_cpu_blocks: int | None = None
+    kv_cache_dtype: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,6 +59,7 @@ class EngineConfig:
         self._positive("num_cpu_blocks", 1)
         self._one_of("kv_cache", KV_CACHES)
         self._one_of("preemption", PREEMPTIONS)
+        self._one_of("kv_cache_dtype", KV_CACHE_DTYPES)
         if self.reserve is not None:
             self._one_of("reserve", RESERVES)
         self._check_pairs()
@@ -162,6 +165,7 @@ class EngineConfig:
                 if self.preemption == "swap" and preempts
                 else 0
             ),
+            kv_cache_dtype=self.kv_cache_dtype.removesuffix("_e4m3"),
             seed=self.seed,
         )
 
@@ -196,4 +200,5 @@ class ResolvedConfig:
     reserve: str  # of contiguous; empty elsewhere
     preemption: str
     num_cpu_blocks: int  # 0 where nothing is swapped
+    kv_cache_dtype: str  # "auto" (the model's) or "fp8"
     seed: int

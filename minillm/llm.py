@@ -32,7 +32,8 @@ class LLM:
     `model`: "pocket", a local folder, a hub id, or a model already loaded by `load_model`.
     `scheduler`: the name of a system or an instance of your own. `kv_cache`: "paged", "token" or
     "contiguous", the latter with `reserve` "max", "pow2" or "oracle". `preemption`: "recompute" or
-    "swap", to `num_cpu_blocks` of CPU memory. `tensor_parallel`: processes to split the model
+    "swap", to `num_cpu_blocks` of CPU memory. `kv_cache_dtype`: "auto" (the model's) or "fp8", in
+    which parity with `transformers` does not hold. `tensor_parallel`: processes to split the model
     over, see `load_model`. `async_scheduling`: decide a step while the one before is computed; on
     CUDA that is the default. `enforce_eager`: no CUDA graphs. `torch_compile`: fuse what lies
     between the attentions, for a minute at the start. None lets minillm choose.
@@ -55,6 +56,7 @@ class LLM:
         max_model_len: int | None = None,
         enable_prefix_caching: bool | None = None,
         preemption: str = "recompute",
+        kv_cache_dtype: str = "auto",
         device: str = "auto",
         dtype: str = "auto",
         attention_backend: str = "auto",
@@ -90,6 +92,7 @@ class LLM:
             max_model_len=max_model_len,
             enable_prefix_caching=enable_prefix_caching,
             preemption=preemption,
+            kv_cache_dtype=kv_cache_dtype,
             seed=seed,
         )
         self._recorder = Recorder(header_of(self.engine, model))

@@ -84,13 +84,9 @@ def simulate(
         raise ValueError(
             "simulated time serves lengths: give prompt_len and output_len, not a prompt"
         )
-    engine, header = _engine(
-        costs.cost_model(model, hardware, tensor_parallel, dtype),
-        cost_model,
-        scheduler,
-        EngineConfig.from_kwargs(seed=seed, **engine_args),
-        gpu_memory_utilization,
-    )
+    config = EngineConfig.from_kwargs(seed=seed, **engine_args)
+    roofline = costs.cost_model(model, hardware, tensor_parallel, dtype, config.kv_cache_dtype)
+    engine, header = _engine(roofline, cost_model, scheduler, config, gpu_memory_utilization)
     driver = WorkloadDriver(engine, specs, max_concurrency=max_concurrency)
     recorder = summary = None
     if record is not True:

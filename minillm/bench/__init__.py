@@ -12,6 +12,7 @@ from minillm.bench.serving import serve
 from minillm.bench.settings import (
     EngineSettings,
     Goodput,
+    KVCacheDtype,
     MaxConcurrency,
     Seed,
     StepSettings,
@@ -27,6 +28,7 @@ __all__ = [
     "EngineSettings",
     "Failure",
     "Goodput",
+    "KVCacheDtype",
     "MaxConcurrency",
     "Probe",
     "Reporting",

@@ -33,6 +33,7 @@ Goodput = Annotated[
 MaxConcurrency = Annotated[
     int | None, Help("Send a request only when fewer are being served.", min=1)
 ]
+KVCacheDtype = Annotated[str, Help("auto, the model's, or fp8: half of fp16, and not exact.")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,7 @@ class EngineSettings(StepSettings):
     num_cpu_blocks: Annotated[int | None, Help("KV blocks to swap to.", min=1)] = None
     enable_prefix_caching: Annotated[bool | None, Help("Reuse KV blocks by content.")] = None
     max_model_len: Annotated[int | None, Help("Context, tokens.", min=1)] = None
+    kv_cache_dtype: KVCacheDtype = "auto"
 
     def arguments(self) -> dict[str, Any]:
         """All that is set, for `simulate` or `LLM`."""

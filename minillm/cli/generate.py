@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from minillm.bench import Seed
+from minillm.bench import KVCacheDtype, Seed
 from minillm.cli import options
 from minillm.cli.groups import grouped
 from minillm.cli.loading import load
@@ -35,6 +35,7 @@ def generate(
             show_default=False,
         ),
     ] = None,
+    kv_cache_dtype: KVCacheDtype = "auto",
     device: options.Device = "auto",
     tensor_parallel: Annotated[
         int, typer.Option(min=1, help="Processes to split the model over, each on its own GPU.")
@@ -57,7 +58,7 @@ def generate(
         fail(f"{model} has no chat template: use --raw")
     from minillm.llm import LLM
 
-    llm = LLM(loaded, scheduler=policy, seed=seed)
+    llm = LLM(loaded, scheduler=policy, kv_cache_dtype=kv_cache_dtype, seed=seed)
     as_chat = has_template if chat is None else chat
     shown, last = 0, None
     for last in llm.stream([{"role": "user", "content": prompt}] if as_chat else prompt, sampling):

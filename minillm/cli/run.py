@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from minillm.bench import Seed, StepSettings
+from minillm.bench import KVCacheDtype, Seed, StepSettings
 from minillm.cli import options
 from minillm.cli.figures import figures
 from minillm.cli.groups import grouped
@@ -34,6 +34,7 @@ def run(
     model: options.Model = "pocket",
     *,
     steps: StepSettings,
+    kv_cache_dtype: KVCacheDtype = "auto",
     seed: Seed = 0,
     record: Annotated[
         Path | None, typer.Option(help="Write the trace to this file, step by step.")
@@ -49,11 +50,10 @@ def run(
     asked = {name: value for name, value in asdict(steps).items() if value is not None}
     pool = {name: asked.pop(name) for name in ("block_size", "num_blocks") if name in asked}
     settings = chosen.settings_for(scheduler, memory, **pool) | asked
+    settings |= {"kv_cache_dtype": kv_cache_dtype, "seed": seed}
     way = f"{scheduler}, {memory} memory, on {model}"
     output().print(f"[bold]{chosen.title}[/bold] · {way}\n{chosen.question}\n")
-    driver, recorder = _prepare(
-        chosen, scheduler, {**settings, "seed": seed}, model, record, device, threads
-    )
+    driver, recorder = _prepare(chosen, scheduler, settings, model, record, device, threads)
     try:
         _serve(driver)
     finally:

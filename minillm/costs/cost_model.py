@@ -60,6 +60,7 @@ class RooflineCostModel:
         tensor_parallel: int = 1,
         dtype: str = "float16",
         achieved: Achieved | None = None,
+        kv_cache_dtype: str = "auto",
     ) -> None:
         if dtype not in DTYPE_BYTES:
             raise ConfigError(
@@ -71,12 +72,13 @@ class RooflineCostModel:
         self.tensor_parallel = tensor_parallel
         self.dtype = dtype
         self.dtype_bytes = DTYPE_BYTES[dtype]
+        self.kv_dtype_bytes = self.dtype_bytes if kv_cache_dtype == "auto" else 1
         self.achieved = achieved = achieved or Achieved()
         self.device_shape = shard = shape.shard(tensor_parallel)
 
         per_layer = shape.num_layers * shard.num_heads * (4 * shard.head_dim + 5)
         self._pair = per_layer / (hardware.flops * achieved.attention_compute)
-        self._cached = shard.kv_bytes_per_token(self.dtype_bytes) / (
+        self._cached = shard.kv_bytes_per_token(self.kv_dtype_bytes) / (
             hardware.bandwidth * achieved.attention_bandwidth
         )
         self._window = shape.sliding_window or 1 << 62
@@ -112,7 +114,7 @@ class RooflineCostModel:
     @property
     def kv_bytes_per_token(self) -> int:
         """Over all devices, bytes."""
-        return self.device_shape.kv_bytes_per_token(self.dtype_bytes) * self.tensor_parallel
+        return self.device_shape.kv_bytes_per_token(self.kv_dtype_bytes) * self.tensor_parallel
 
     def num_blocks(self, block_size: int, gpu_memory_utilization: float = 0.9) -> int:
         """KV blocks that fit beside the weights. Activations are not counted; the share above
@@ -163,7 +165,10 @@ def cost_model(
     hardware: str | Hardware,
     tensor_parallel: int = 1,
     dtype: str = "float16",
+    kv_cache_dtype: str = "auto",
 ) -> RooflineCostModel:
-    """The cost model of `model` (see `get_model`) on `hardware` (see `get_hardware`). Raises
-    ConfigError for names it does not know and for a split that cannot be."""
-    return RooflineCostModel(get_model(model), get_hardware(hardware), tensor_parallel, dtype)
+    """The cost model of `model` (see `get_model`) on `hardware` (see `get_hardware`), with a KV
+    cache in `dtype`, or in fp8 (see `EngineConfig`). Raises ConfigError for names it does not know
+    and for a split that cannot be."""
+    shape, device = get_model(model), get_hardware(hardware)
+    return RooflineCostModel(shape, device, tensor_parallel, dtype, kv_cache_dtype=kv_cache_dtype)

@@ -103,7 +103,18 @@ class PagedAttention:
         k_cache, v_cache = self.kv.layers[layer]
         if self.on_read is not None:
             self.on_read(layer, sliding_window)
-        write_kv(k, v, k_cache, v_cache, batch.slot_mapping, padded=False, backend=self.backend)
+        k_scale, v_scale = self.kv.scales.get(layer, (None, None))
+        write_kv(
+            k,
+            v,
+            k_cache,
+            v_cache,
+            batch.slot_mapping,
+            k_scale=k_scale,
+            v_scale=v_scale,
+            padded=False,
+            backend=self.backend,
+        )
         return paged_attention(
             q,
             k_cache,
@@ -115,6 +126,8 @@ class PagedAttention:
             sliding_window=sliding_window,
             softcap=softcap,
             sinks=sinks,
+            k_scale=k_scale,
+            v_scale=v_scale,
             plan=batch.plan,
             backend=self.backend,
         )

@@ -9,11 +9,13 @@ import torch
 
 from minillm.execution.batch import AttentionRead, Result, Row
 from minillm.execution.cuda_graphs import DecodeGraphs
+from minillm.execution.kv_scales import calibrate
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import Forward, PackedBatch, PagedAttention, forward, pack
 from minillm.execution.sampler import Draw, Sampler
 from minillm.kernels import choose_backend
+from minillm.kernels.fp8 import check_fp8
 from minillm.moves import NO_MOVES, BlockMoves
 
 
@@ -55,11 +57,20 @@ class TorchExecutor:
         num_cpu_blocks: int = 0,
         seed: int = 0,
         attention_backend: str = "auto",
+        kv_cache_dtype: str = "auto",
     ) -> None:
         self.attention_backend = choose_backend(attention_backend, loaded.device)
+        scales = None
+        if kv_cache_dtype == "fp8":
+            check_fp8(self.attention_backend, loaded.device)
+            scales = calibrate(loaded)
         self.loaded = loaded
         self.kv = KVTensors(
-            loaded, num_blocks=num_blocks, block_size=block_size, num_cpu_blocks=num_cpu_blocks
+            loaded,
+            num_blocks=num_blocks,
+            block_size=block_size,
+            num_cpu_blocks=num_cpu_blocks,
+            scales=scales,
         )
         self.sampler = Sampler(seed, loaded.eos_token_ids)
         self.on_attention: Callable[[AttentionRead], None] | None = None

@@ -84,14 +84,17 @@ def write_kv(
     slot_mapping: torch.Tensor,
     *,
     layout: str = "NHD",
+    k_scale: torch.Tensor | None = None,
+    v_scale: torch.Tensor | None = None,
     padded: bool = True,
     backend: str = "auto",
 ) -> None:
     """Store token t of `key` and `value` at slot `slot_mapping[t]`: `kv_write.write_kv`."""
     tensors = (key, value, k_cache, v_cache, slot_mapping)
+    options = {"layout": layout, "k_scale": k_scale, "v_scale": v_scale, "padded": padded}
     if choose_backend(backend, key.device) == "torch":
-        kv_write.write_kv(*tensors, layout=layout, padded=padded)
+        kv_write.write_kv(*tensors, **options)
         return
     from minillm.kernels import triton_kv_write
 
-    triton_kv_write.write_kv(*tensors, layout=layout, padded=padded)
+    triton_kv_write.write_kv(*tensors, **options)

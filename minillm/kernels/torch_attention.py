@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from minillm.kernels.fp8 import FP8, as_bytes
 from minillm.kernels.layouts import as_nhd
 from minillm.kernels.plan import AttentionPlan, plan_attention
 
@@ -29,6 +30,8 @@ def paged_attention(
     softcap: float | None = None,
     sinks: torch.Tensor | None = None,
     layout: str = "NHD",
+    k_scale: torch.Tensor | None = None,
+    v_scale: torch.Tensor | None = None,
     plan: AttentionPlan | None = None,
 ) -> torch.Tensor:
     """Causal attention of packed queries over a paged cache that already holds their K and V.
@@ -40,8 +43,8 @@ def paged_attention(
     with anything; token i of sequence b is in block `block_tables[b, i // block_size]`. seq_lens:
     [B], query_start_loc: [B + 1], integers. sliding_window counts the current token. softcap:
     scores become `softcap * tanh(scores / softcap)`. sinks: [Hq] logits that take part in the
-    softmax and attend to nothing. `plan` is reused between layers. Returns [T, Hq, Dv] in q's
-    dtype.
+    softmax and attend to nothing. k_scale, v_scale: [Hkv] fp32, by which what the caches hold is
+    to be multiplied (`fp8.py`). `plan` is reused between layers. Returns [T, Hq, Dv] in q's dtype.
     """
     k_cache, v_cache = as_nhd(k_cache, v_cache, layout)
     if plan is None:
@@ -50,10 +53,13 @@ def paged_attention(
     num_tokens, num_heads, head_dim = q.shape
     kv_heads = k_cache.shape[2]
     q = q.reshape(num_tokens, kv_heads, num_heads // kv_heads, head_dim)
+    if k_scale is not None:  # scores are linear in keys, and in queries
+        q = (q * k_scale[:, None, None]).to(q.dtype)
     sinks = None if sinks is None else sinks.view(kv_heads, -1)
     out = q.new_empty(*q.shape[:3], v_cache.shape[-1])
     for group in pieces.groups:
-        k, v = _gather(k_cache, group.slots), _gather(v_cache, group.slots)  # [B, L, Hkv, D]
+        # [B, L, Hkv, D]
+        k, v = (_gather(cache, group.slots, q.dtype) for cache in (k_cache, v_cache))
         mask = None if group.mask is None else group.mask[:, None, None]
         queries = q[group.tokens]  # [B, Hkv, G, D]
         k, v = k.transpose(1, 2), v.transpose(1, 2)
@@ -63,7 +69,8 @@ def paged_attention(
             attended = _explicit(queries, k, v, mask, scale, softcap, sinks)
         out[group.tokens] = attended
     for chunk in pieces.chunks:
-        k, v = _gather(k_cache, chunk.slots), _gather(v_cache, chunk.slots)  # [L, Hkv, D]
+        # [L, Hkv, D]
+        k, v = (_gather(cache, chunk.slots, q.dtype) for cache in (k_cache, v_cache))
         queries = q[chunk.start : chunk.end].permute(1, 2, 0, 3)  # [Hkv, G, T, D]
         k, v = k.transpose(0, 1)[:, None], v.transpose(0, 1)[:, None]  # [Hkv, 1, L, D]
         if softcap is None and sinks is None:
@@ -78,11 +85,15 @@ def paged_attention(
         else:
             attended = _explicit_chunk(queries, k, v, chunk.mask, scale, softcap, sinks)
         out[chunk.start : chunk.end] = attended.permute(2, 0, 1, 3)
+    if v_scale is not None:
+        out = (out * v_scale[:, None, None]).to(out.dtype)
     return out.reshape(num_tokens, num_heads, -1)
 
 
-def _gather(cache: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-    """[num_blocks, block_size, H, D] at slots [...] → [..., H, D]."""
+def _gather(cache: torch.Tensor, slots: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """[num_blocks, block_size, H, D] at slots [...] → [..., H, D] in `dtype`."""
+    if cache.dtype == FP8:
+        return _gather(as_bytes(cache), slots, torch.uint8).view(FP8).to(dtype)
     heads = cache.shape[2:]
     if cache.is_contiguous():  # copying whole rows is markedly quicker than advanced indexing
         rows = cache.view(-1, heads[0] * heads[1])

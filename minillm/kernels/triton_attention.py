@@ -59,6 +59,8 @@ def _paged_attention(
     out_ptr,  # [T, Hq, splits, Dv]
     lse_ptr,  # [T, Hq, splits] fp32
     sinks_ptr,  # [Hq]
+    k_scale_ptr,  # [Hkv] fp32, or None: 1
+    v_scale_ptr,
     block_tables_ptr,  # [B, max_blocks]
     seq_lens_ptr,  # [B]
     query_start_loc_ptr,  # [B + 1]
@@ -117,6 +119,8 @@ def _paged_attention(
         highest = tl.where(split == 0, sink, highest)  # a sink is seen once
     total = tl.where(highest == -float("inf"), 0.0, 1.0)
     acc = tl.zeros([BLOCK_M, PADDED_V_DIM], tl.float32)
+    if k_scale_ptr is not None:
+        scale *= tl.load(k_scale_ptr + kv_head)
     highest, total, acc = attend(
         q, highest, total, acc, begin, end, seq_len - query_len + query, first_position,
         last_position, k_ptr + kv_head * k_strides[2], v_ptr + kv_head * v_strides[2],
@@ -126,6 +130,8 @@ def _paged_attention(
     v_dims = tl.arange(0, PADDED_V_DIM)
     total = tl.where(total > 0, total, 1.0)  # of a row that saw no key: 0 / 1, and log 1 − ∞
     out = acc / total[:, None]
+    if v_scale_ptr is not None:
+        out *= tl.load(v_scale_ptr + kv_head)
     out_mask = row_mask[:, None] & (v_dims < V_DIM)[None, :]
     out_at = out_ptr + out_row[:, None] * V_DIM + v_dims[None, :]
     tl.store(out_at, out.to(out_ptr.dtype.element_ty), out_mask)
@@ -146,6 +152,8 @@ def paged_attention(
     softcap: float | None = None,
     sinks: torch.Tensor | None = None,
     layout: str = "NHD",
+    k_scale: torch.Tensor | None = None,
+    v_scale: torch.Tensor | None = None,
     plan: AttentionPlan | None = None,
     num_splits: int | None = None,
     tiles: Tiles | None = None,
@@ -185,6 +193,8 @@ def paged_attention(
             out,
             lse,
             sinks,
+            k_scale,
+            v_scale,
             block_tables,
             seq_lens,
             query_start_loc,

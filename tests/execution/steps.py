@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from minillm.execution.batch import Row
-from minillm.execution.kv_tensors import KVTensors
+from minillm.execution.kv_tensors import KVTensors, Scales
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import PagedAttention, forward, pack
 from minillm.execution.torch_executor import TorchExecutor
@@ -54,11 +54,13 @@ def logits_in_steps(
     prompts: list[list[int]],
     schedule: Schedule,
     block_size: int,
+    scales: Scales | None = None,
 ) -> list[torch.Tensor]:
     """Logits of every position of `prompts`, computed in packed steps; steps end when all are."""
     requests = [request(i, p, max_tokens=1) for i, p in enumerate(prompts)]
     tables, num_blocks = scattered_tables(requests, block_size)
-    kv = poisoned(KVTensors(loaded, num_blocks=num_blocks, block_size=block_size))
+    kv = KVTensors(loaded, num_blocks=num_blocks, block_size=block_size, scales=scales)
+    poisoned(kv)
     parts: list[list[torch.Tensor]] = [[] for _ in prompts]
     while any(r.num_uncomputed_tokens for r in requests):
         chosen = [

@@ -53,11 +53,13 @@ def equals_dense_attention(
     with_sinks: bool,
     num_splits: int | None,
     tiles: Tiles | None,
-    layout: str,
+    layout_and_fp8: tuple[str, bool],
     seed: int,
 ):
     shape: dict[str, Any] = {"kv_heads": kv_heads, "group": group, "head_dim": head_dim}
-    shape["layout"] = layout
+    shape["layout"], shape["fp8"] = layout_and_fp8
+    if shape["layout"] == "packed" and shape["fp8"]:
+        shape |= {"head_dim": 16, "v_dim": head_dim}
     sinks = torch.linspace(-2, 2, kv_heads * group) if with_sinks else None
     case = Case(pairs, block_size=block_size, **shape, seed=seed)
     launch = {"num_splits": num_splits, "tiles": tiles}
@@ -76,7 +78,9 @@ drawn = given(
     st.booleans(),
     st.sampled_from([None, None, None, 2, 3]),
     st.sampled_from([None, Tiles(16, 3, 16, 1, 1, 1)]),  # small, and with a row to spare
-    st.sampled_from(["NHD", "NHD", "HND", "packed"]),
+    st.sampled_from(
+        [("NHD", False), ("NHD", True), ("HND", False), ("packed", False), ("packed", True)]
+    ),
     st.integers(0, 2**16),
 )
 test_any_batch = settings(max_examples=25)(drawn(equals_dense_attention))

@@ -46,3 +46,22 @@ def test_converts_to_the_caches_dtype(dtype: torch.dtype, ulp: float):
     torch.testing.assert_close(k_cache.view(4, 3, 4)[[3, 0]], wanted, rtol=ulp, atol=0)
     torch.testing.assert_close(v_cache.view(4, 3, 4)[[3, 0]], -wanted, rtol=ulp, atol=0)
     assert not k_cache.view(4, 3, 4)[[1, 2]].any()
+
+
+def test_every_rounding_to_fp8_is_torchs():
+    """Bits around every e4m3 number and every midpoint, what is out of range, and no number."""
+    codes = torch.arange(127, dtype=torch.uint8).view(torch.float8_e4m3fn).float()
+    middles = (codes[1:] + codes[:-1]) / 2
+    points = torch.cat((codes, middles))
+    points = torch.cat((points, points.nextafter(points + 1), points.nextafter(points - 1)))
+    points = torch.cat((points, -points, torch.tensor([460.0, 1e30, -1e30, 1e-30, torch.nan, 0.1])))
+    key = points.view(-1, 2, 1).expand(-1, 2, 8)
+    slots = torch.arange(len(key)).flip(0)
+    scale = torch.tensor([1.0, 0.3])
+    caches = [torch.zeros(len(key), 1, 2, 8).to(torch.float8_e4m3fn) for _ in range(4)]
+    options = {"k_scale": scale, "v_scale": None}
+    write_kv(key, -key, caches[0], caches[1], slots, backend="triton", **options)
+    kv_write.write_kv(key, -key, caches[2], caches[3], slots, **options)
+    for got, want in zip(caches[:2], caches[2:], strict=True):
+        got, want = got.float(), want.float()
+        torch.testing.assert_close(got, want, rtol=0, atol=0, equal_nan=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kernels.dense_attention import dense_attention
 
 from minillm.kernels import paged_attention
+from minillm.kernels.fp8 import FP8, to_fp8
 from minillm.kernels.kv_write import write_kv
 from minillm.kernels.layouts import cache_shapes
 
@@ -37,6 +38,7 @@ class Case:
         v_dim: int | None = None,
         dtype: torch.dtype = torch.float32,
         layout: str = "NHD",
+        fp8: bool = False,  # the cache; keys and values are what it gives back
         seed: int = 0,
     ) -> None:
         rng = torch.Generator().manual_seed(seed)
@@ -48,10 +50,16 @@ class Case:
         needed = [-(-total // block_size) for _, total in lengths]
         num_blocks = sum(needed) + 3
         self.layout = layout
-        sizes = {"head_dim": head_dim, "v_dim": v_dim, "itemsize": dtype.itemsize}
+        stored = FP8 if fp8 else dtype
+        scales: dict[str, Any] = {}
+        if fp8:
+            scales["k_scale"] = torch.linspace(0.01, 0.02, kv_heads)
+            scales["v_scale"] = torch.linspace(0.03, 0.01, kv_heads)
+        self.scales = scales
+        sizes = {"head_dim": head_dim, "v_dim": v_dim, "itemsize": stored.itemsize}
         k_shape, v_shape = cache_shapes(layout, num_blocks, block_size, kv_heads, **sizes)
-        self.k_cache = torch.full(k_shape, NAN, dtype=dtype)
-        self.v_cache = torch.full(v_shape, NAN, dtype=dtype)
+        self.k_cache = torch.full(k_shape, NAN).to(stored)
+        self.v_cache = torch.full(v_shape, NAN).to(stored)
         free = torch.randperm(num_blocks, generator=rng).tolist()
         self.block_tables = torch.full((len(lengths), max(needed) + 1), 10**6)
         self.keys, self.values = [], []
@@ -62,11 +70,16 @@ class Case:
             v = torch.randn(total, kv_heads, v_dim, generator=rng, dtype=dtype)
             at = torch.arange(total)
             slots = blocks[at // block_size] * block_size + at % block_size
-            write_kv(k, v, self.k_cache, self.v_cache, slots, layout=layout)
+            write_kv(k, v, self.k_cache, self.v_cache, slots, layout=layout, **scales)
+            if fp8:
+                k, v = self._given_back(k, "k_scale"), self._given_back(v, "v_scale")
             self.keys.append(k)
             self.values.append(v)
         self.seq_lens = torch.tensor([total for _, total in lengths])
         self.query_start_loc = torch.tensor([0, *self.query_lens]).cumsum(0)
+
+    def _given_back(self, x: torch.Tensor, scale: str) -> torch.Tensor:
+        return to_fp8(x, self.scales[scale]).float() * self.scales[scale][:, None]
 
     def tensors(self, device: str = "cpu") -> tuple[torch.Tensor, ...]:
         """The arguments of `paged_attention`, in order."""
@@ -75,7 +88,8 @@ class Case:
         return tuple(t.to(device) for t in (*tensors, *tables))
 
     def paged(self, device: str = "cpu", **options: Any) -> torch.Tensor:
-        options = {"layout": self.layout} | options
+        scales = {name: scale.to(device) for name, scale in self.scales.items()}
+        options = {"layout": self.layout, **scales} | options
         return paged_attention(*self.tensors(device), scale=0.3, **options).cpu()
 
     def dense(self, **options: Any) -> torch.Tensor:

@@ -15,7 +15,8 @@ from minillm.kernels.tiles import AttentionShape, Gpu, Tiles, rule_tiles
 
 HOPPER = Gpu(num_sms=132, shared_memory=227 * 1024)
 TYPES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32"}
-SAMPLE = ("mixed", "all three", "groups of three", "head size 192, of values 128", "packed")
+SAMPLE = ("mixed", "all three", "groups of three", "head size 192, of values 128")
+SAMPLE += ("packed", "fp8", "fp8, splits")
 
 
 STRIDES = {"q_strides": 2, "k_strides": 4, "v_strides": 4, "key_strides": 2, "value_strides": 2}
@@ -71,6 +72,10 @@ def check_attention(
     sinks = setting.options.get("sinks")
     element, splits = TYPES[dtype], setting.options.get("num_splits", 1) > 1
     types = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "sinks_ptr"), "*" + element)
+    fp8 = shape.get("fp8", False)
+    if fp8:
+        types |= dict.fromkeys(("k_ptr", "v_ptr"), "*fp8e4nv")
+        types |= dict.fromkeys(("k_scale_ptr", "v_scale_ptr"), "*fp32")
     types |= {"out_ptr": "*fp32" if splits else "*" + element, "lse_ptr": "*fp32", "scale": "fp32"}
     constants: dict[Any, Any] = {
         "HEAD_DIM": dim,
@@ -90,8 +95,9 @@ def check_attention(
         "DOT_IN_FP32": False,
     }
     constants |= {} if sinks is not None else {"sinks_ptr": None}
+    constants |= {} if fp8 else {"k_scale_ptr": None, "v_scale_ptr": None}
     if shape.get("layout") == "packed":
-        constants["X"] = 16 // dtype.itemsize
+        constants["X"] = 16 // (1 if fp8 else dtype.itemsize)
     else:
         constants[("v_strides", 3)] = 1
     constants |= {} if num_seqs is None else {"num_seqs": num_seqs}
@@ -124,16 +130,15 @@ def test_merge_write_and_the_simplest():
     assert compiled(_merge, {"DIM": 80, "PARTS": 128, "COLUMNS": 64}, merge_types).asm["cubin"]
     names = ("key_ptr", "value_ptr", "k_cache_ptr", "v_cache_ptr")
     tensors: dict[str, str] = dict.fromkeys(names, "*bf16")
-    sizes: dict[Any, Any] = {
-        "NUM_HEADS": 3,
-        "HEAD_DIM": 80,
-        "V_DIM": 64,
-        "K_ELEMENTS": 256,
-        "V_ELEMENTS": 256,
-    }
-    sizes |= {"BLOCK_SIZE": 16}
-    assert compiled(_write_kv, sizes | {"X": 80, ("v_strides", 3): 1}, tensors).asm["cubin"]
-    assert compiled(_write_kv, sizes | {"X": 8}, tensors).asm["cubin"]
+    sizes: dict[Any, Any] = {"NUM_HEADS": 3, "HEAD_DIM": 80, "V_DIM": 64, "BLOCK_SIZE": 16}
+    sizes |= {"K_ELEMENTS": 256, "V_ELEMENTS": 256}
+    plain = sizes | {"FP8": False, "k_scale_ptr": None, "v_scale_ptr": None}
+    assert compiled(_write_kv, plain | {"X": 80, ("v_strides", 3): 1}, tensors).asm["cubin"]
+    assert compiled(_write_kv, plain | {"X": 8}, tensors).asm["cubin"]
+    tensors |= {"k_cache_ptr": "*u8", "v_cache_ptr": "*u8"}
+    tensors |= {"k_scale_ptr": "*fp32", "v_scale_ptr": "*fp32"}
+    fp8 = sizes | {"FP8": True, "X": 80, ("v_strides", 3): 1}
+    assert compiled(_write_kv, fp8, tensors).asm["cubin"]
     tensors = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "out_ptr"), "*bf16") | {"scale": "fp32"}
     sizes = {"D": 80, "PADDED": 128, "BLOCK_SIZE": 16, "GROUP": 2}
     assert compiled(_attend, sizes, tensors).asm["cubin"]

@@ -18,7 +18,7 @@ class Setting(NamedTuple):
 
 
 def setting(lengths: list[tuple[int, int]], *, block_size: int = 16, **rest: Any) -> Setting:
-    of_shape = ("kv_heads", "group", "head_dim", "v_dim", "layout")
+    of_shape = ("kv_heads", "group", "head_dim", "v_dim", "layout", "fp8")
     shape = {k: v for k, v in rest.items() if k in of_shape}
     options = {k: v for k, v in rest.items() if k not in of_shape}
     return Setting(lengths, {"block_size": block_size, **shape}, options)
@@ -52,6 +52,11 @@ MATRIX = {
     "packed": setting(MIXED, layout="packed"),
     "packed, head size 80, of values 48": setting(MIXED, layout="packed", head_dim=80, v_dim=48),
     "packed, block size 256": setting(DECODES, layout="packed", block_size=256, sliding_window=40),
+    "fp8": setting(MIXED, fp8=True, softcap=3.0),
+    "fp8, packed, window": setting(
+        MIXED, fp8=True, layout="packed", head_dim=48, sliding_window=19
+    ),
+    "fp8, splits": setting(DECODES[1:], fp8=True, layout="HND", num_splits=2, sinks=torch.ones(4)),
     "two splits": setting(DECODES[1:], num_splits=2),
     "more splits than keys": setting([(1, 3), (2, 2)], num_splits=5),
     "splits and all three": setting(
