@@ -13,6 +13,8 @@ import torch
 
 from minillm.config import ConfigError, closest
 from minillm.kernels import kv_write, torch_attention
+from minillm.kernels.csr_pages import CsrPages
+from minillm.kernels.layouts import by_token
 
 ATTENTION_BACKENDS = ("auto", "triton", "torch")
 
@@ -56,8 +58,8 @@ def paged_attention(
     q: torch.Tensor,
     k_cache: torch.Tensor,
     v_cache: torch.Tensor,
-    block_tables: torch.Tensor,
-    seq_lens: torch.Tensor,
+    block_tables: torch.Tensor | CsrPages,
+    seq_lens: torch.Tensor | None,
     query_start_loc: torch.Tensor,
     *,
     backend: str = "auto",
@@ -66,8 +68,18 @@ def paged_attention(
     """Causal attention of packed queries over a paged cache that already holds their K and V.
 
     Shapes and options: `torch_attention.paged_attention`; returns [T, Hq, Dv]. Only Triton knows
-    `return_lse` and `num_splits`. `backend`: see `choose_backend`.
+    `return_lse` and `num_splits`. `backend`: see `choose_backend`. In place of `block_tables` and
+    `seq_lens` there may be `CsrPages` and None: they are padded first.
     """
+    if isinstance(block_tables, CsrPages):
+        if seq_lens is not None:
+            raise ValueError(
+                "CsrPages know the sequences' lengths: seq_lens must be None with them"
+            )
+        k_view, _ = by_token(k_cache, v_cache, options.get("layout", "NHD"))
+        block_tables, seq_lens = block_tables.padded(k_view.shape[1])
+    elif seq_lens is None:
+        raise ValueError("seq_lens may be None with CsrPages only, which know the lengths")
     tensors = (q, k_cache, v_cache, block_tables, seq_lens, query_start_loc)
     if choose_backend(backend, q.device) == "torch":
         return torch_attention.paged_attention(*tensors, **options)

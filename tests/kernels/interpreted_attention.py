@@ -16,6 +16,8 @@ from kernels.paged_case import Case, lengths, poisoned_outputs
 from kernels.triton_matrix import MATRIX, MIXED, Setting
 
 from minillm.kernels import paged_attention, triton_attention, triton_tile
+from minillm.kernels.chunk_plan import smallest_chunk, work_list
+from minillm.kernels.csr_pages import CsrPages
 from minillm.kernels.simple_attention import simple_attention
 from minillm.kernels.tiles import Tiles
 from minillm.kernels.triton_merge import merge_attention
@@ -199,6 +201,41 @@ def test_merging_is_associative_and_commutative(num_parts: int, dim: int, seed: 
         right = plus((outs[:, -1 - i], lses[:, -1 - i]), right)
     torch.testing.assert_close(left[0], want, **CLOSE)
     torch.testing.assert_close(right[0], want, **CLOSE)
+
+
+@settings(max_examples=10)
+@given(
+    st.lists(st.integers(1, 90), min_size=1, max_size=4),
+    st.sampled_from([1, 4]),
+    st.integers(1, 12),
+    st.integers(0, 2**16),
+)
+def test_chunks_behind_csr_tables_merge_to_the_whole(
+    lens: list[int], block_size: int, max_pieces: int, seed: int
+):
+    """FlashInfer (Ye et al. 2025): decodes cut by the plan, each piece attended to through its own
+    part of the CSR table, merged in any order, equal the softmax over all keys."""
+    case = Case([(1, n) for n in lens], block_size=block_size, seed=seed)
+    q, k, v, tables, seq_lens, _ = case.tensors()
+    pages = CsrPages.from_padded(tables, seq_lens, block_size)
+    queries, blocks = np.ones(len(lens), np.int64), pages.num_pages().numpy()
+    chunk = smallest_chunk(queries, blocks, block_q=1, max_pieces=max_pieces)
+    work = work_list(queries, blocks, 1, chunk)
+    owner = torch.tensor([piece.request for piece in work])
+    ends = pages.kv_indptr[owner] + torch.tensor([piece.end for piece in work])
+    whole = torch.full((len(work),), block_size)
+    last = torch.where(ends == pages.kv_indptr[owner + 1], pages.last_page_len[owner], whole)
+    cut = CsrPages(torch.cat((ends.new_zeros(1), ends)).int(), pages.kv_indices, last.int())
+    starts = torch.arange(len(work) + 1)
+    outs, lses = paged_attention(q[owner], k, v, cut, None, starts, scale=0.3, return_lse=True)
+    rng = torch.Generator().manual_seed(seed)
+    merged = []
+    for request in range(len(lens)):
+        mine = (owner == request).nonzero().flatten()
+        mine = mine[torch.randperm(len(mine), generator=rng)]
+        part, lse = outs[mine].transpose(0, 1), lses[mine].transpose(0, 1)
+        merged.append(merge_attention(part, lse)[0])
+    torch.testing.assert_close(torch.stack(merged).double(), case.dense(), **CLOSE)
 
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
