@@ -12,6 +12,7 @@ import torch
 from minillm.execution.attention import LayerAttention
 from minillm.execution.batch import Row
 from minillm.execution.kv_tensors import KVTensors
+from minillm.execution.transfer import to_device
 from minillm.kernels import paged_attention, write_kv
 from minillm.kernels.plan import AttentionPlan
 
@@ -62,20 +63,27 @@ def pack(rows: Sequence[Row], block_size: int, device: torch.device) -> PackedBa
     owner = np.repeat(np.arange(len(rows)), lengths)
     positions = np.arange(len(tokens)) + (first - starts[:-1])[owner]
     slots = tables[owner, positions // block_size] * block_size + positions % block_size
-    per_token = torch.from_numpy(np.stack((np.array(tokens, np.int64), positions, slots)))
-    per_token = per_token.to(device)
+    ids, last = np.array(tokens, np.int64), starts[1:][sampling] - 1
+    parts = _send((ids, positions, slots, tables, ends, starts, last), device)
     return PackedBatch(
-        input_ids=per_token[0:1],
-        position_ids=per_token[1:2],
-        slot_mapping=per_token[2],
-        block_tables=torch.from_numpy(tables).to(device),
-        seq_lens=torch.from_numpy(ends).to(device),
-        query_start_loc=torch.from_numpy(starts).to(device),
-        logit_rows=torch.from_numpy(starts[1:][sampling] - 1).to(device),
+        input_ids=parts[0][None],
+        position_ids=parts[1][None],
+        slot_mapping=parts[2],
+        block_tables=parts[3],
+        seq_lens=parts[4],
+        query_start_loc=parts[5],
+        logit_rows=parts[6],
         sampling_rows=sampling,
         pending=pending,
         plan=AttentionPlan(tables, ends, starts, block_size, device),
     )
+
+
+def _send(arrays: Sequence[np.ndarray], device: torch.device) -> list[torch.Tensor]:
+    """int64 arrays as tensors on `device`, in one copy."""
+    sent = to_device(np.concatenate([array.reshape(-1) for array in arrays]), device)
+    parts = sent.split([array.size for array in arrays])
+    return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

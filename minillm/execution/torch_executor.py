@@ -14,6 +14,7 @@ from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import Forward, PackedBatch, PagedAttention, forward, pack
 from minillm.execution.sampler import Draw, Sampler
+from minillm.execution.transfer import to_device
 from minillm.kernels import choose_backend
 from minillm.kernels.fp8 import check_fp8
 from minillm.moves import NO_MOVES, BlockMoves
@@ -111,10 +112,9 @@ class TorchExecutor:
         assert before is not None
         assert before.draw is not None
         places = {name: place for place, name in enumerate(before.names)}
-        to = torch.tensor([token for token, _ in batch.pending])
-        source = torch.tensor([places[name] for _, name in batch.pending])
-        device = batch.input_ids.device
-        batch.input_ids[0, to.to(device)] = before.draw.tokens[source.to(device)]
+        pairs = [(token, places[name]) for token, name in batch.pending]
+        to, source = to_device(pairs, batch.input_ids.device).unbind(1)
+        batch.input_ids[0, to] = before.draw.tokens[source]
 
     def _sample(
         self,
@@ -128,9 +128,8 @@ class TorchExecutor:
         requests = [rows[i].request for i in sampling]
         forks = [(place, fork) for place, r in enumerate(requests) for fork in r.forks]
         if forks:
-            own = torch.arange(len(requests))
-            places = torch.cat((own, torch.tensor([place for place, _ in forks])))
-            logits = logits[places.to(logits.device)]
+            places = [*range(len(requests)), *(place for place, _ in forks)]
+            logits = logits[to_device(places, logits.device)]
         everyone = [*requests, *(fork for _, fork in forks)]
         launched.sampling = sampling
         launched.names = [request.request_id for request in everyone]
