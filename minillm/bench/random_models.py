@@ -41,8 +41,9 @@ def save_random_model(shape: str, folder: Path, dtype: str) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    nothing = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    config = AutoConfig.for_model(**SHAPES[shape], **nothing)
+    nothing: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    settings = SHAPES[shape] | nothing
+    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))

@@ -26,10 +26,10 @@ class TransformersModel:
     def __init__(self, folder: Path, device: str, dtype: str, temperature: float = 0.0) -> None:
         from transformers import AutoModelForCausalLM, GenerationConfig
 
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True
         )
-        self.model: Any = model.to(device).eval()
+        self.model = model.to(device).eval()
         random = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
         self._generation = GenerationConfig(
             **(random if temperature else {"do_sample": False}), eos_token_id=-1, pad_token_id=0

@@ -1,9 +1,10 @@
 """How one batch's attention is cut into dense pieces. Made once per step, used by every layer.
 
-Rows with one query (decodes) are grouped by length, so that padding at most doubles the work, and
-each group is one dense attention. Every other row (a prefill chunk) is a piece of its own. A piece
-names the cache slots to gather. Slots past a sequence's end are never touched, because they may
-hold anything: padding repeats the sequence's last slot and is masked.
+Rows with one query (decodes) go to a kernel as they are, or are grouped by length, so that padding
+at most doubles the work, and each group is one dense attention. Every other row (a prefill chunk)
+is a piece of its own. A piece names the cache slots to gather. Slots past a sequence's end are
+never touched, because they may hold anything: padding repeats the sequence's last slot and is
+masked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from minillm.kernels.decode_attention import DecodeRows
 
 SHORT = 64  # tokens: lengths below this are not worth a group of their own
 
@@ -35,14 +38,9 @@ class PrefillChunk:
     mask: torch.Tensor | None  # [end - start, L] bool, True: attend
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    groups: list[DecodeGroup]
-    chunks: list[PrefillChunk]
-
-
 class AttentionPlan:
-    """The pieces of one batch, made on first use for each sliding window (layers may differ)."""
+    """The pieces of one batch, made on first use for each sliding window (layers may differ): it
+    counts the current token; None attends to everything before."""
 
     def __init__(
         self,
@@ -58,19 +56,32 @@ class AttentionPlan:
         self.starts = query_start_loc.astype(np.int64)
         self.block_size = block_size
         self.device = device
-        self._pieces: dict[int | None, Pieces] = {}
+        query_lens = np.diff(self.starts)
+        self._decodes = np.flatnonzero(query_lens == 1)
+        self._prefills = np.flatnonzero(query_lens > 1)
+        self._rows: dict[int | None, DecodeRows | None] = {}
+        self._groups: dict[int | None, list[DecodeGroup]] = {}
+        self._chunks: dict[int | None, list[PrefillChunk]] = {}
 
-    def pieces(self, window: int | None) -> Pieces:
-        """`window` counts the current token; None attends to everything before."""
-        if window not in self._pieces:
-            query_lens = np.diff(self.starts)
-            decodes = np.flatnonzero(query_lens == 1)
-            chunks = np.flatnonzero(query_lens > 1)
-            self._pieces[window] = Pieces(
-                [self._group(rows, window) for rows in self._by_length(decodes, window)],
-                [self._chunk(int(row), window) for row in chunks],
-            )
-        return self._pieces[window]
+    def decode_rows(self, window: int | None) -> DecodeRows | None:
+        """All decodes as they are; None where there are none."""
+        if window not in self._rows:
+            self._rows[window] = self._undivided(window) if len(self._decodes) else None
+        return self._rows[window]
+
+    def decode_groups(self, window: int | None) -> list[DecodeGroup]:
+        """All decodes as dense attentions."""
+        if window not in self._groups:
+            self._groups[window] = [
+                self._group(rows, window) for rows in self._by_length(self._decodes, window)
+            ]
+        return self._groups[window]
+
+    def prefill_chunks(self, window: int | None) -> list[PrefillChunk]:
+        """All that is not a decode."""
+        if window not in self._chunks:
+            self._chunks[window] = [self._chunk(int(row), window) for row in self._prefills]
+        return self._chunks[window]
 
     @property
     def max_query_len(self) -> int:
@@ -106,6 +117,13 @@ class AttentionPlan:
     def _visible(self, rows: np.ndarray, window: int | None) -> np.ndarray:
         lens = self.seq_lens[rows]
         return lens if window is None else np.minimum(lens, window)
+
+    def _undivided(self, window: int | None) -> DecodeRows:
+        rows = self._decodes
+        end = self.seq_lens[rows]
+        first = end - self._visible(rows, window)
+        threads = torch.get_num_threads()
+        return DecodeRows.of(self.block_tables[rows], self.starts[rows], first, end, threads)
 
     def _group(self, rows: np.ndarray, window: int | None) -> DecodeGroup:
         visible = self._visible(rows, window)

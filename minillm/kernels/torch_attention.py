@@ -1,8 +1,9 @@
 """Paged attention in plain torch, for any device: gather through the block table, then dense.
 
-Decodes are computed together, a handful of dense attentions per step however many sequences there
-are; prefill chunks one by one. Grouped queries are attended as extra query rows of their KV head,
-so that keys and values are never repeated.
+Decodes are computed together: by the C kernel of `decode_attention.py` where it serves, else as a
+handful of dense attentions per step however many sequences there are. Prefill chunks are computed
+one by one. Grouped queries are attended as extra query rows of their KV head, so that keys and
+values are never repeated.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from minillm.kernels.decode_attention import decode_attention, serves
 from minillm.kernels.fp8 import FP8, as_bytes
 from minillm.kernels.layouts import as_nhd
 from minillm.kernels.plan import AttentionPlan, plan_attention
@@ -49,15 +51,20 @@ def paged_attention(
     k_cache, v_cache = as_nhd(k_cache, v_cache, layout)
     if plan is None:
         plan = plan_attention(block_tables, seq_lens, query_start_loc, k_cache.shape[1])
-    pieces = plan.pieces(sliding_window)
     num_tokens, num_heads, head_dim = q.shape
     kv_heads = k_cache.shape[2]
-    q = q.reshape(num_tokens, kv_heads, num_heads // kv_heads, head_dim)
+    q = q.reshape(num_tokens, kv_heads, num_heads // kv_heads, head_dim).contiguous()
     if k_scale is not None:  # scores are linear in keys, and in queries
         q = (q * k_scale[:, None, None]).to(q.dtype)
-    sinks = None if sinks is None else sinks.view(kv_heads, -1)
     out = q.new_empty(*q.shape[:3], v_cache.shape[-1])
-    for group in pieces.groups:
+    groups, by_head = [], (num_tokens, num_heads, -1)
+    if not serves(q.view(by_head), k_cache, v_cache):
+        groups = plan.decode_groups(sliding_window)
+    elif (rows := plan.decode_rows(sliding_window)) is not None:
+        tensors = (q.view(by_head), k_cache, v_cache, rows, out.view(by_head))
+        decode_attention(*tensors, scale=scale, softcap=softcap, sinks=sinks)
+    sinks = None if sinks is None else sinks.view(kv_heads, -1)
+    for group in groups:
         # [B, L, Hkv, D]
         k, v = (_gather(cache, group.slots, q.dtype) for cache in (k_cache, v_cache))
         mask = None if group.mask is None else group.mask[:, None, None]
@@ -68,7 +75,7 @@ def paged_attention(
         else:
             attended = _explicit(queries, k, v, mask, scale, softcap, sinks)
         out[group.tokens] = attended
-    for chunk in pieces.chunks:
+    for chunk in plan.prefill_chunks(sliding_window):
         # [L, Hkv, D]
         k, v = (_gather(cache, chunk.slots, q.dtype) for cache in (k_cache, v_cache))
         queries = q[chunk.start : chunk.end].permute(1, 2, 0, 3)  # [Hkv, G, T, D]
@@ -87,7 +94,7 @@ def paged_attention(
         out[chunk.start : chunk.end] = attended.permute(2, 0, 1, 3)
     if v_scale is not None:
         out = (out * v_scale[:, None, None]).to(out.dtype)
-    return out.reshape(num_tokens, num_heads, -1)
+    return out.reshape(by_head)
 
 
 def _gather(cache: torch.Tensor, slots: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -16,6 +16,12 @@ from minillm.kernels.plan import AttentionPlan, plan_attention
 BLOCK_SIZES = (1, 8, 16, 64)
 
 
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without a compiler."""
+    monkeypatch.setattr("minillm.kernels.torch_attention.serves", lambda *_: False)
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     lengths(),
@@ -40,6 +46,20 @@ def test_equals_dense_attention(
     case = Case(pairs, block_size=block_size, kv_heads=kv_heads, group=group, seed=seed)
     sinks = torch.linspace(-2, 2, kv_heads * group) if with_sinks else None
     case.check(sliding_window=window, softcap=softcap, sinks=sinks)
+
+
+@pytest.mark.parametrize("options", [{}, {"softcap": 2.0}, {"sinks": torch.linspace(-2, 2, 4)}])
+@pytest.mark.parametrize("window", [None, 1, 40])
+@pytest.mark.usefixtures("gathered")
+def test_equals_dense_attention_without_a_compiler(window: int | None, options: dict[str, Any]):
+    pairs = [(1, 70), (5, 9), (1, 1), (1, 64), (3, 80), (1, 300)]
+    Case(pairs, block_size=8).check(sliding_window=window, **options)
+
+
+@pytest.mark.usefixtures("gathered")
+@pytest.mark.parametrize("block_size", BLOCK_SIZES)
+def test_many_gathered_decodes_of_very_different_lengths(block_size: int):
+    Case([(1, n) for n in (1, 700, 3, 65, 64, 350, 349, 130, 1)], block_size=block_size).check()
 
 
 @pytest.mark.parametrize("block_size", BLOCK_SIZES)
@@ -93,7 +113,7 @@ def test_padding_at_most_doubles_the_work_of_long_decodes():
     lens = torch.tensor([1000, 20, 510, 490, 100, 99, 64, 7, 1])
     tables = torch.zeros(len(lens), 1000, dtype=torch.int64)
     plan: AttentionPlan = plan_attention(tables, lens, torch.arange(len(lens) + 1), 1)
-    groups = plan.pieces(None).groups
+    groups = plan.decode_groups(None)
     assert sorted(torch.cat([g.tokens for g in groups]).tolist()) == list(range(len(lens)))
     padded = sum(g.slots.numel() for g in groups)
     assert padded <= 2 * int(lens.clamp(min=64).sum())
