@@ -7,7 +7,7 @@ repay and a decode step's few do not. Two other layouts, in fp32, once at load:
   one that the model's code knows. No memory is added. One thread of a Xeon, GFLOPS before → after:
   512 → 512 features, 8 rows 62 → 102, 32 rows 110 → 151; 512 → 1376, 8 rows 43 → 88, 32 rows
   111 → 156; from 256 rows on as fast as before. Rows that lie a multiple of 4 KiB apart would
-  share cache sets (1024 → 1024, 128 rows: 98 where 143 are possible), so these get a little padding.
+  share cache sets (1024 → 1024, 128 rows: 98 in place of 143), so these get a little padding.
 * A layer too wide for that, as an output layer is, in oneDNN's own blocked layout: 512 → 8192,
   8 rows 20 → 46, 32 rows 68 → 101. Not where an input embedding shares the weight, which is read
   by row.

@@ -12,10 +12,10 @@ from minillm.execution.linear_layout import PAGE, WIDE, PackedLinear, lay_out_li
 class Model(nn.Module):
     def __init__(self, outputs: int, bias: bool) -> None:
         super().__init__()
-        self.inner = nn.ModuleList([nn.Linear(24, outputs, bias=bias)])
+        self.inner = nn.Linear(24, outputs, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.inner[0](x)
+        return self.inner(x)
 
 
 @pytest.fixture(autouse=True)
@@ -38,22 +38,22 @@ def test_outputs_stay_the_same(outputs: int, bias: bool, shape: tuple[int, ...])
 
 def test_narrow_weights_are_stored_by_input_and_wide_ones_packed():
     narrow, aligned, wide = Model(40, True), Model(PAGE // 4, True), Model(WIDE, True)
-    before = narrow.inner[0].weight.clone()
+    before = narrow.inner.weight.clone()
     for model in (narrow, aligned, wide):
         lay_out_linears(model)
-    assert narrow.inner[0].weight.stride() == (1, 40)
-    assert torch.equal(narrow.inner[0].weight, before)
-    assert aligned.inner[0].weight.stride()[1] * 4 % PAGE != 0
-    assert isinstance(wide.inner[0], PackedLinear) == torch.backends.mkldnn.is_available()
+    assert narrow.inner.weight.stride() == (1, 40)
+    assert torch.equal(narrow.inner.weight, before)
+    assert aligned.inner.weight.stride()[1] * 4 % PAGE != 0
+    assert isinstance(wide.inner, PackedLinear) == torch.backends.mkldnn.is_available()
 
 
 def test_shared_half_precision_and_derived_weights_are_left_alone():
     class Special(nn.Linear):
         pass
 
-    tied = nn.Module()
-    tied.embedding, tied.head = nn.Embedding(WIDE, 8), nn.Linear(8, WIDE, bias=False)
-    tied.head.weight = tied.embedding.weight
+    embedding, head = nn.Embedding(WIDE, 8), nn.Linear(8, WIDE, bias=False)
+    head.weight = embedding.weight
+    tied = nn.Sequential(embedding, head)
     half = nn.Sequential(nn.Linear(8, 16).bfloat16())
     special = nn.Sequential(Special(8, 16))
     for model in (tied, half, special):
@@ -61,4 +61,4 @@ def test_shared_half_precision_and_derived_weights_are_left_alone():
         lay_out_linears(model)
         after = [(type(m), p.stride()) for m in model.modules() for p in m.parameters()]
         assert after == before
-    assert tied.head.weight is tied.embedding.weight
+    assert head.weight is embedding.weight
