@@ -5,7 +5,9 @@ from __future__ import annotations
 import typer
 
 from minillm.cli.bench.capacity import capacity
+from minillm.cli.bench.engine import engine
 from minillm.cli.bench.kernels import kernels
+from minillm.cli.bench.overhead import overhead
 from minillm.cli.bench.serve import serve
 from minillm.cli.bench.sweep import sweep
 from minillm.cli.groups import Several
@@ -19,3 +21,5 @@ bench.command("serve", cls=Several)(serve)
 bench.command("capacity", cls=Several)(capacity)
 bench.command("sweep", cls=Several)(sweep)
 bench.command("kernels")(kernels)
+bench.command("engine")(engine)
+bench.command("overhead")(overhead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -21,16 +22,13 @@ def mixed(
     output_len: tuple[int, int],
     seed: int = 0,
 ) -> list[Request]:
-    """`count` requests, lengths and ids uniform, bounds included."""
+    """`count` requests, lengths and ids uniform, bounds included; prompts are drawn first."""
     rng = random.Random(seed)
-    return [
-        Request(
-            [rng.randrange(vocab_size) for _ in range(rng.randint(*prompt_len))],
-            rng.randint(*output_len),
-        )
-        for _ in range(count)
+    prompts = [
+        [rng.randrange(vocab_size) for _ in range(rng.randint(*prompt_len))] for _ in range(count)
     ]
+    return [Request(prompt, rng.randint(*output_len)) for prompt in prompts]
 
 
-def output_tokens(requests: list[Request]) -> int:
+def output_tokens(requests: Sequence[Request]) -> int:
     return sum(request.output_len for request in requests)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from minillm.bench.requests_by_length import Request
-from minillm.bench.stopwatch import Seconds, Stopwatch
+from minillm.bench.engine.requests import Request
+from minillm.bench.engine.stopwatch import Seconds, Stopwatch
 
 PAGE_SIZE = 16
 MAX_BATCH_TOKENS = 512
