@@ -61,7 +61,7 @@ def test_all_contenders_serve_the_same_requests():
     assert sum(sizes.tokens) == prompt_tokens + output_tokens(requests) - len(requests)
     assert all(context > 0 and seconds > 0 for context, seconds in sizes.decodes)
     sizes.clear()
-    assert not (sizes.tokens or sizes.sampled or sizes.decodes)
+    assert sizes.tokens == sizes.sampled == sizes.decodes == []
 
 
 def test_linears_alone_compute_every_token_once():
