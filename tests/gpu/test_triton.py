@@ -63,6 +63,22 @@ def test_real_sizes_as_torch_computes_them(
     torch.testing.assert_close(got.float(), want, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("layout", "fp8"), [("HND", False), ("packed", False), ("NHD", True), ("packed", True)]
+)
+def test_other_layouts_and_fp8_at_real_sizes(layout: str, fp8: bool, dtype: torch.dtype):
+    shape = {"block_size": 16, "kv_heads": 8, "group": 4, "head_dim": 128, "dtype": dtype}
+    case = Case(REAL["mixed"], **shape, layout=layout, fp8=fp8)
+    tensors, scale = case.tensors("cuda"), 128**-0.5
+    options = {name: each.cuda() for name, each in case.scales.items()} | {"layout": layout}
+    got = paged_attention(*tensors, scale=scale, backend="triton", **options)
+    in_fp32 = (*(t.float() for t in tensors[:3]), *tensors[3:])
+    want = paged_attention(*in_fp32, scale=scale, backend="torch", **options)
+    tolerance = 4e-3 if dtype == torch.float16 else 0.03
+    torch.testing.assert_close(got.float(), want, rtol=tolerance, atol=tolerance)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_writes_as_torch_does(dtype: torch.dtype):
     key = torch.randn(8, 300, 80, device="cuda").transpose(0, 1)
