@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 
 from minillm.execution.batch import AttentionRead, Result, Row
@@ -113,7 +114,7 @@ class TorchExecutor:
         assert before.draw is not None
         places = {name: place for place, name in enumerate(before.names)}
         pairs = [(token, places[name]) for token, name in batch.pending]
-        to, source = to_device(pairs, batch.input_ids.device).unbind(1)
+        to, source = to_device(np.array(pairs), batch.input_ids.device).unbind(1)
         batch.input_ids[0, to] = before.draw.tokens[source]
 
     def _sample(
