@@ -144,8 +144,8 @@ class Sampler:
 
 
 class _Column:
-    """Numbers, one per row, as a [rows, 1] tensor. On CUDA in fp32: there passes over the vocabulary
-    are a noticeable part of a step, and take twice as long in fp64."""
+    """Numbers, one per row, as a [rows, 1] tensor. On CUDA in fp32: there a pass over the
+    vocabulary is a noticeable part of a step, and twice as long in fp64."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
