@@ -334,8 +334,9 @@ class Engine:
         block_size, commit = self.config.block_size, self.kv_cache.commit
         for row, sampled in zip(rows, result.sampled, strict=True):
             request = row.request
-            request.num_computed_tokens += row.num_new_tokens
-            if row.num_new_tokens > 1 or request.num_computed_tokens % block_size == 0:
+            computed = request.num_computed_tokens + row.num_new_tokens
+            request.num_computed_tokens = computed
+            if computed % block_size == 0 or row.num_new_tokens > 1:
                 commit(request)  # a block may have become full
             if sampled is not None:
                 self._append(request, sampled, outcome)
@@ -346,12 +347,12 @@ class Engine:
     def _append(self, request: Request, sampled: Sampled, outcome: Outcome) -> None:
         """One more output token, and what follows from it."""
         request.num_output_tokens = count = request.num_output_tokens + 1
-        request.output_token_ids.append(sampled.token_id)
         if not request.in_decode:
             request.in_decode = True
             if count == 1:
                 outcome.first.append(request)
         if request.prompt_token_ids is not None:
+            request.output_token_ids.append(sampled.token_id)
             outcome.tokens[request.request_id] = (sampled.token_id,)
         if request.true_output_len is None:
             text, reason = self._streams[request.request_id].push(sampled)

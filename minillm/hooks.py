@@ -42,7 +42,7 @@ class Hooks:
     """
 
     def __init__(self) -> None:
-        self._functions: dict[str, list[Callable[..., Any]]] = {name: [] for name in EVENTS}
+        self._functions: dict[str, tuple[Callable[..., Any], ...]] = dict.fromkeys(EVENTS, ())
         self._sources: dict[str, Callable[[Callable[..., None] | None], None]] = {}
         self._held: list[tuple[str, tuple[Any, ...]]] | None = None
 
@@ -50,16 +50,16 @@ class Hooks:
         """Call `function` at every `event`; returns a function that takes it off again."""
         if event not in self._functions:
             raise ValueError(f"unknown hook event {event!r}. Known: {', '.join(EVENTS)}.")
-        functions = self._functions[event]
-        functions.append(function)
+        self._functions[event] += (function,)
         self._connect(event)
+        return lambda: self._off(event, function)
 
-        def off() -> None:
-            if function in functions:
-                functions.remove(function)
-                self._connect(event)
-
-        return off
+    def _off(self, event: str, function: Callable[..., Any]) -> None:
+        functions = list(self._functions[event])
+        if function in functions:  # it may have been taken off before
+            functions.remove(function)
+            self._functions[event] = tuple(functions)
+            self._connect(event)
 
     def on_demand(self, event: str, connect: Callable[[Callable[..., None] | None], None]) -> None:
         """Let a source outside the engine tell `event`, only while somebody listens: `connect` is
@@ -101,14 +101,9 @@ class Hooks:
                             self.emit(name, event)
 
     def emit(self, event: str, *args: Any) -> None:
-        functions = self._functions[event]
-        if not functions:
-            return
-        for function in tuple(functions):
+        for function in self._functions[event]:
             try:
                 function(*args)
             except Exception:
                 log.exception("hook %r on %r raised and was dropped", function, event)
-                if function in functions:  # it may have taken itself off
-                    functions.remove(function)
-                    self._connect(event)
+                self._off(event, function)

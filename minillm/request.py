@@ -155,9 +155,10 @@ class Request:
     status: Status = Status.WAITING
     num_computed_tokens: int = 0
     num_output_tokens: int = 0
-    output_token_ids: list[int] = field(default_factory=list)
+    output_token_ids: list[int] = field(default_factory=list)  # empty where the prompt has no ids
     in_decode: bool = False  # it runs, and only the last sampled token remains to be computed
-    decode_row: Any = None  # its row in the batch, kept by the plan while it decodes
+    decode_row: Any = None  # its row in the batch, kept by the plan while it decodes …
+    decode_slots: int = 0  # … and good until so many tokens are computed: then it needs a block
     num_preemptions: int = 0
     finish_reason: FinishReason | None = None
     first_token_time: int | None = None

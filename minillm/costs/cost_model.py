@@ -13,8 +13,10 @@ A pure roofline is 1.4 to 5 times too fast. A step here is the sum of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add, itemgetter
 from typing import Any
 
 from minillm.config import ConfigError, closest
@@ -48,6 +50,21 @@ class Achieved:
     attention_bandwidth: float = 0.641
     iteration_seconds: float = 3.52e-3
     all_reduce_seconds: float = 33e-6
+
+
+class _Remembered(dict[tuple[int, int], float]):
+    """Seconds by (num_new_tokens, num_computed_tokens), kept for decodes, which come again and
+    again; so there are never more than the context has tokens."""
+
+    def __init__(self, seconds: Callable[[int, int], float]) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def __missing__(self, sequence: tuple[int, int]) -> float:
+        seconds = self._seconds(*sequence)
+        if sequence[0] == 1:
+            self[sequence] = seconds
+        return seconds
 
 
 class RooflineCostModel:
@@ -88,19 +105,12 @@ class RooflineCostModel:
             hardware.bandwidth * achieved.bandwidth
         )
         self._by_tokens: dict[int, float] = {}  # what depends on the number of tokens alone
+        self._by_sequence = _Remembered(self._attention)
 
     def step_seconds(self, batch: Sequence[tuple[int, int]]) -> float:
         """Seconds for one step. `batch`: (num_new_tokens, num_computed_tokens) per sequence."""
-        tokens, attention = 0, 0.0
-        pair, cached, window = self._pair, self._cached, self._window
-        for new, computed in batch:
-            tokens += new
-            if computed + new > window:
-                attention += self._windowed_attention(new, computed)
-                continue
-            compute = pair * new * (computed + 0.5 * (new + 1))
-            read = cached * (computed + new)
-            attention += compute if compute > read else read
+        tokens = sum(map(itemgetter(0), batch))
+        attention = reduce(add, map(self._by_sequence.__getitem__, batch), 0.0)
         rest = self._by_tokens.get(tokens)
         if rest is None:
             rest = self._by_tokens[tokens] = self._iteration + self._layers(tokens)
@@ -151,6 +161,14 @@ class RooflineCostModel:
             return 0.0
         sent = tokens * self.shape.hidden_size * self.dtype_bytes * 2 * (devices - 1) / devices
         return 2 * (self.achieved.all_reduce_seconds + sent / self.hardware.bus_bandwidth)
+
+    def _attention(self, new: int, computed: int) -> float:
+        """Of one sequence, over all layers."""
+        if computed + new > self._window:
+            return self._windowed_attention(new, computed)
+        compute = self._pair * new * (computed + 0.5 * (new + 1))
+        read = self._cached * (computed + new)
+        return compute if compute > read else read
 
     def _windowed_attention(self, new: int, computed: int) -> float:
         """Where some of the new tokens no longer see the first ones."""

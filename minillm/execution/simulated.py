@@ -38,12 +38,13 @@ class SimulatedExecutor:
         )
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"step_seconds returned {seconds!r}; it must be a number ≥ 0")
-        sampled = [TOKEN if row.request.in_decode or row.samples else None for row in rows]
-        result = Result(sampled, seconds)
-        for row in rows:
-            if row.request.forks and row.samples:
+        result = Result([TOKEN] * len(rows), seconds)
+        for index, row in [pair for pair in enumerate(rows) if not pair[1].request.in_decode]:
+            if not row.samples:
+                result.sampled[index] = None
+            else:
                 result.forked |= {fork.request_id: TOKEN for fork in row.request.forks}
-        if moves.num_swapped and self._transfer_seconds is not None:
+        if moves is not NO_MOVES and moves.num_swapped and self._transfer_seconds is not None:
             size = self.bytes_per_block
             waited = moves.num_swapped - moves.early
             result.transfer_seconds = self._transfer_seconds(waited * size) if waited else 0.0

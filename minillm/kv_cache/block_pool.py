@@ -12,7 +12,7 @@ Free blocks are taken first; when there are none, the least recently used cached
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 ContentKey = tuple[int, Hashable]
 """What a full block holds: (id of the content before it, its own tokens). Exact: dictionary
@@ -29,8 +29,9 @@ class BlockPool:
         self.ref_counts = [0] * num_blocks
         self._free: deque[int] = deque(range(num_blocks))
         self._reusable: OrderedDict[int, None] = OrderedDict()  # cached, unowned; oldest first
-        self._by_key: dict[ContentKey, tuple[int, int]] = {}  # content → (content id, block)
-        self._keys: dict[int, ContentKey] = {}  # block → content, for blocks that are findable
+        self._by_key: dict[ContentKey, int] = {}  # content → the block where it is found
+        self._keys: list[ContentKey | None] = [None] * num_blocks  # what is found in each block
+        self._ids = [ROOT] * num_blocks  # its content id
         self._next_content_id = ROOT + 1
 
     @property
@@ -40,16 +41,19 @@ class BlockPool:
 
     def take(self, count: int) -> tuple[list[int], list[int]]:
         """`count` blocks with one owner each, and those of them whose content was evicted."""
-        assert count <= self.num_free, f"asked for {count} blocks, {self.num_free} free"
-        free, reusable, keys, by_key = self._free, self._reusable, self._keys, self._by_key
+        free, reusable, counts = self._free, self._reusable, self.ref_counts
+        assert count <= len(free) + len(reusable), f"asked for {count} blocks, {self.num_free} free"
         fresh = min(count, len(free))
         taken = [free.popleft() for _ in range(fresh)]
         evicted = [reusable.popitem(last=False)[0] for _ in range(count - fresh)]
-        for block in evicted:
-            del by_key[keys.pop(block)]
-        taken += evicted
+        if evicted:
+            by_key, keys = self._by_key, self._keys
+            for block in evicted:
+                del by_key[keys[block]]  # type: ignore[arg-type]
+                keys[block] = None
+            taken += evicted
         for block in taken:
-            self.ref_counts[block] = 1
+            counts[block] = 1
         return taken, evicted
 
     def share(self, block: int) -> None:
@@ -61,54 +65,60 @@ class BlockPool:
     def release(self, blocks: Sequence[int]) -> None:
         """One owner less for each. The last blocks of a sequence become evictable first, so that
         a cached prefix always outlives what was built on it."""
+        counts, keys = self.ref_counts, self._keys
         for block in reversed(blocks):
-            self.ref_counts[block] -= 1
-            assert self.ref_counts[block] >= 0, f"block {block} was freed more often than taken"
-            if self.ref_counts[block] == 0:
-                if block in self._keys:
-                    self._reusable[block] = None
-                else:
+            counts[block] = owners = counts[block] - 1
+            assert owners >= 0, f"block {block} was freed more often than taken"
+            if owners == 0:
+                if keys[block] is None:
                     self._free.append(block)
+                else:
+                    self._reusable[block] = None
 
     def find(self, key: ContentKey) -> tuple[int, int] | None:
         """(content id, block) that holds this content, or None."""
-        return self._by_key.get(key)
+        block = self._by_key.get(key)
+        return None if block is None else (self._ids[block], block)
 
     def register(
-        self, blocks: Sequence[int], parent: int, contents: Sequence[Hashable]
+        self, blocks: Sequence[int], parent: int, contents: Iterable[Hashable]
     ) -> tuple[list[int], list[int]]:
         """Make owned full blocks findable: they hold `contents`, one after the other, and the first
         follows on the content with id `parent`. Returns their content ids, and those of the blocks
         that are newly so: where another block already holds the same, that one stays findable."""
-        by_key, keys = self._by_key, self._keys
+        by_key, keys, known_ids = self._by_key, self._keys, self._ids
+        next_id = self._next_content_id
         ids: list[int] = []
         new: list[int] = []
         for block, content in zip(blocks, contents, strict=True):
             key = (parent, content)
-            known = by_key.get(key)
+            # Nothing follows yet on content that is new, so what comes after it is new, too.
+            known = None if new else by_key.get(key)
             if known is None:
-                parent = self._next_content_id
-                self._next_content_id = parent + 1
-                by_key[key] = (parent, block)
+                by_key[key] = block
                 keys[block] = key
+                known_ids[block] = parent = next_id
+                next_id += 1
                 new.append(block)
             else:
-                parent = known[0]
+                parent = known_ids[known]
             ids.append(parent)
+        self._next_content_id = next_id
         return ids, new
 
     def forget(self, block: int) -> None:
         """The content of this block is not to be found any more."""
-        key = self._keys.pop(block, None)
+        key = self._keys[block]
         if key is not None:
             del self._by_key[key]
+            self._keys[block] = None
             if block in self._reusable:
                 del self._reusable[block]
                 self._free.append(block)
 
     def forget_all(self) -> list[int]:
         """Forget the content of every block; returns those that had any."""
-        forgotten = sorted(self._keys)
+        forgotten = [block for block, key in enumerate(self._keys) if key is not None]
         for block in forgotten:
             self.forget(block)
         return forgotten
@@ -132,5 +142,6 @@ class BlockPool:
         lost = sorted(unowned - set(idle))
         assert not lost, f"owned by nobody and not free: blocks {lost}"
         assert unowned == set(idle), f"owned and free at once: {sorted(set(idle) - unowned)}"
-        assert all(block in self._keys for block in self._reusable)
-        assert all(self._by_key[key][1] == block for block, key in self._keys.items())
+        assert all(self._keys[block] is not None for block in self._reusable)
+        found = {key: block for block, key in enumerate(self._keys) if key is not None}
+        assert found == self._by_key, "what is found by content is not where it is said to be"

@@ -10,7 +10,7 @@ engine forks, the child, at its birth).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 from minillm.events import Alloc, Cached, Copied, Event, Evicted, Forked
 from minillm.kv_cache.block_pool import ROOT, BlockPool
@@ -56,8 +56,8 @@ class PagedKVCache(KVCache):
         blocks: list[int] = []
         content_ids: list[int] = []
         parent = ROOT
-        for index in range(known // self.block_size):
-            found = self.pool.find((parent, self._content(request, index)))
+        for content in self._contents_in(request, 0, known // self.block_size):
+            found = self.pool.find((parent, content))
             if found is None:
                 break
             parent, block = found
@@ -127,7 +127,7 @@ class PagedKVCache(KVCache):
         known = len(contents)
         blocks = self._tables[request.request_id][known:full]
         parent = contents[-1] if contents else ROOT
-        what = [self._content(request, index) for index in range(known, full)]
+        what = self._contents_in(request, known, full)
         ids, new = self.pool.register(blocks, parent, what)
         contents += ids
         if new:
@@ -177,14 +177,18 @@ class PagedKVCache(KVCache):
     def _contents_of(self, request: Request) -> Sequence[int]:
         return self._contents.get(request.request_id, ())
 
-    def _content(self, request: Request, index: int) -> Hashable:
-        """What block `index` holds: its token ids. A simulated request has stand-ins for them:
-        what it shares with others is named, and the rest is its own or that of its forks."""
+    def _contents_in(self, request: Request, first: int, end: int) -> Iterable[Hashable]:
+        """What its blocks `first` to `end` − 1 hold: their token ids. A simulated request has
+        stand-ins for them: what it shares with others is named, and the rest is its own or that of
+        its forks; with all before it, nobody else's."""
         size = self.block_size
         if request.prompt_token_ids is not None:
-            return tuple(request.token_ids(index * size, (index + 1) * size))
-        if request.content_ids is not None and index < len(request.content_ids):
-            return request.content_ids[index]
-        in_prompt = (index + 1) * size <= request.num_prompt_tokens
-        fork = 0 if in_prompt else request.fork
-        return -1 - (request.number * MAX_N + fork)  # with all before it, nobody else's
+            return (
+                tuple(request.token_ids(index * size, (index + 1) * size))
+                for index in range(first, end)
+            )
+        named = (request.content_ids or ())[first:end]
+        first += len(named)
+        own = -1 - request.number * MAX_N
+        of_prompt = max(0, min(end, request.num_prompt_tokens // size) - first)
+        return [*named, *[own] * of_prompt, *[own - request.fork] * (end - first - of_prompt)]

@@ -76,21 +76,17 @@ class Plan:
 
     def decode_all(self) -> None:
         """One token for every running decode, in the order of `running`."""
-        rows, size, forks = self.schedule.rows, self.kv_cache.block_size, self.kv_cache.has_forks
-        for request in self.running[:]:
+        rows, running, spent = self.schedule.rows, self.running[:], 0
+        plenty = self.tokens_left >= len(running) and not self.kv_cache.has_forks  # for everybody
+        for request in running:
             if request.in_decode:
                 # Most often its last block has room: then nothing has to be asked for.
-                row = request.decode_row
-                if (
-                    row is not None
-                    and len(row.block_table) * size > request.num_computed_tokens
-                    and self.tokens_left > 0
-                    and not forks
-                ):
-                    self.tokens_left -= 1
-                    rows.append(row)
+                if plenty and request.decode_slots > request.num_computed_tokens:
+                    rows.append(request.decode_row)
+                    spent += 1
                 else:
                     self.decode(request)
+        self.tokens_left -= spent
 
     def decode(self, request: Request) -> bool:
         """One token for `request`. While no block is free for it, preempt whom the preemption
@@ -105,6 +101,8 @@ class Plan:
 
     def continue_prefills(self) -> None:
         """The next chunk of every prompt that is partly computed, while budget is left."""
+        if len(self.schedule.rows) - len(self.schedule.admitted) == len(self.running):
+            return  # everybody has a row already
         for request in [request for request in self.running if not request.in_decode]:
             if request in self.schedule.preempted:  # to make room for another one's chunk
                 continue
@@ -132,7 +130,7 @@ class Plan:
 
     def _send_back(self, victim: Request, by: Request) -> None:
         self.running.remove(victim)
-        victim.in_decode, victim.decode_row = False, None
+        victim.in_decode, victim.decode_row, victim.decode_slots = False, None, 0
         victim.num_preemptions += 1
         self.kv_cache.log.append(
             Preempted(victim.request_id, None if victim is by else by.request_id)
@@ -269,6 +267,7 @@ class Plan:
         row = request.decode_row
         if row is None:
             row = Row(request, num_tokens, self.kv_cache.block_table(request))
-            if request.in_decode:
-                request.decode_row = row
+        if request.in_decode:
+            request.decode_row = row
+            request.decode_slots = len(row.block_table) * self.kv_cache.block_size
         self.schedule.rows.append(row)

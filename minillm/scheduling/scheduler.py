@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -112,14 +113,13 @@ class Scheduler:
         for part in self._books:
             part.begin(now)
 
-        def rank(request: Request) -> tuple[Any, ...]:
-            return self.key(request, now), *arrival_order(request)
-
         dead = sum(request.status is Status.DONE for request in running) if self._holds else 0
         parts = (kv_cache, budget, self.admission, self.preemption, self.chunked, dead)
-        ranked = self.preemption.by_rank
-        plan = RankedPlan(running, *parts, rank) if ranked else Plan(running, *parts)
-        self.compose(plan, self._in_order(waiting, now))
+        if self.preemption.by_rank:
+            plan = RankedPlan(running, *parts, partial(self._rank, now))
+        else:
+            plan = Plan(running, *parts)
+        self.compose(plan, self._in_order(waiting, now) if waiting else ())
         for part in self._books:
             part.scheduled(plan.schedule)
         if plan.schedule.rows:
@@ -178,6 +178,9 @@ class Scheduler:
         """A request has left. Tells the parts that keep books, as above."""
         for part in self._books:
             part.finished(request)
+
+    def _rank(self, now: int, request: Request) -> tuple[Any, ...]:
+        return self.key(request, now), *arrival_order(request)
 
     def _in_order(self, waiting: Sequence[Request], now: int) -> Iterable[Request]:
         if type(self).key is Scheduler.key:

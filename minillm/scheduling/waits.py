@@ -20,9 +20,9 @@ def complete_waits(
     record says that `ALL_RUNNING` waits only when *no* sequence decodes.
     """
     stalled = len(schedule.rows) < num_live
-    waits = list(schedule.waits)
-    if not stalled and not waits and not waiting:
+    if not stalled and not waiting and not schedule.waits:
         return ()
+    waits = list(schedule.waits)
     group = next((wait for wait in waits if wait.who == ALL_RUNNING), None)
     if group is not None and any(row.request.in_decode for row in schedule.rows):
         waits.remove(group)

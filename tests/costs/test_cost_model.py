@@ -150,3 +150,19 @@ def test_asking_is_quick() -> None:
         return (time.process_time() - began) / 2000
 
     assert min(once() for _ in range(5)) < 10e-6
+
+
+@pytest.mark.parametrize("model", ["llama-2-7b", "mistral-7b"])
+def test_a_batch_costs_what_its_sequences_do_whatever_was_asked_before(model: str) -> None:
+    cost = cost_model(model, "a100-80gb")
+    batch = [(1, 9_000), (1, 40), (256, 512), (1, 40), (7, 4_090)]
+    alone = [cost_model(model, "a100-80gb").step_seconds([each]) for each in batch]
+    empty = cost_model(model, "a100-80gb").step_seconds
+    attention = [a - empty([(new, 0)]) for a, (new, _) in zip(alone, batch, strict=True)]
+    first, again = cost.step_seconds(batch), cost.step_seconds(batch)
+    assert first == again
+    fresh = [(new, 0) for new, _ in batch]
+    assert first - empty(fresh) == pytest.approx(sum(attention), rel=1e-9)
+    for computed in range(3):
+        cost.step_seconds([(64 + computed, computed), (1, computed)])
+    assert {new for new, _ in cost._by_sequence} == {1}  # else they grow without end

@@ -405,3 +405,20 @@ def test_a_policy_that_asks_for_everyone_leaves_one_reason_for_the_group() -> No
     assert step.waits is not None
     who = [wait.who for wait in step.waits]
     assert len(who) == len(set(who))
+
+
+def test_a_prompt_goes_on_beside_one_admitted_before_it() -> None:
+    class NewcomersFirst(Scheduler):
+        def compose(self, plan: Plan, waiting: Iterable[Request]) -> None:
+            plan.admit_in_order(waiting)
+            plan.continue_prefills()
+
+    engine = fake_engine(NewcomersFirst(), max_num_batched_tokens=8)
+    add(engine, "long", 20, 1)
+    first = engine.step()
+    add(engine, "short", 3, 1)
+    second = engine.step()
+    assert first is not None
+    assert second is not None
+    assert first.prefills == (("long", 8),)
+    assert second.prefills == (("short", 3), ("long", 5))

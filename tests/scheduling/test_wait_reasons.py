@@ -44,6 +44,8 @@ def more_blocks(engine: Engine) -> None:
     first = len(pool.ref_counts)
     kv_cache.num_blocks = pool.num_blocks = first + PLENTY
     pool.ref_counts.extend([0] * PLENTY)
+    pool._keys.extend([None] * PLENTY)
+    pool._ids.extend([0] * PLENTY)
     pool._free.extend(range(first, first + PLENTY))
 
 
