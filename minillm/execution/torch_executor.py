@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from minillm.execution.batch import AttentionRead, Result, Row
+from minillm.execution.block_tables import BlockTables
 from minillm.execution.cuda_graphs import DecodeGraphs
 from minillm.execution.kv_scales import calibrate
 from minillm.execution.kv_tensors import KVTensors
@@ -74,6 +75,7 @@ class TorchExecutor:
             num_cpu_blocks=num_cpu_blocks,
             scales=scales,
         )
+        self._tables = BlockTables()
         self.sampler = Sampler(seed, loaded.eos_token_ids)
         self.on_attention: Callable[[AttentionRead], None] | None = None
         self.forward: Forward = partial(forward, loaded.model)
@@ -89,7 +91,7 @@ class TorchExecutor:
         """As `execute`, but on CUDA without waiting for it. Launches are computed in order; a token
         that the one before is to sample is taken from there, on the device."""
         transfer_seconds = self.kv.move(moves) if moves else 0.0
-        batch = pack(rows, self.kv.block_size, self.loaded.device)
+        batch = pack(rows, self.kv.block_size, self.loaded.device, self._tables)
         if batch.pending:
             self._feed(batch)
         if self.graphs is not None and self.on_attention is None and self.graphs.takes(batch):

@@ -21,6 +21,7 @@ from minillm.costs import get_hardware, get_model
 from minillm.costs.roofline import lm_head, operators
 from minillm.engine import Engine
 from minillm.execution.batch import Result, Row, Sampled
+from minillm.execution.block_tables import BlockTables
 from minillm.execution.packing import pack
 from minillm.moves import NO_MOVES, BlockMoves
 from minillm.request import SamplingParams
@@ -79,10 +80,11 @@ class Preparer:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self._tables = BlockTables()
 
     def execute(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> Result:
         began = time.thread_time()
-        pack(rows, _BLOCK, torch.device("cpu"))
+        pack(rows, _BLOCK, torch.device("cpu"), self._tables)
         self.seconds = time.thread_time() - began
         return Result([Sampled(7) if row.samples else None for row in rows])
 
