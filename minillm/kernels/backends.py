@@ -69,23 +69,28 @@ def paged_attention(
 
     Shapes and options: `torch_attention.paged_attention`; returns [T, Hq, Dv]. Only Triton knows
     `return_lse` and `num_splits`. `backend`: see `choose_backend`. In place of `block_tables` and
-    `seq_lens` there may be `CsrPages` and None: they are padded first.
+    `seq_lens` there may be `CsrPages` and None, which torch pads and Triton reads as they are.
     """
     if isinstance(block_tables, CsrPages):
         if seq_lens is not None:
             raise ValueError(
                 "CsrPages know the sequences' lengths: seq_lens must be None with them"
             )
-        k_view, _ = by_token(k_cache, v_cache, options.get("layout", "NHD"))
-        block_tables, seq_lens = block_tables.padded(k_view.shape[1])
     elif seq_lens is None:
         raise ValueError("seq_lens may be None with CsrPages only, which know the lengths")
-    tensors = (q, k_cache, v_cache, block_tables, seq_lens, query_start_loc)
     if choose_backend(backend, q.device) == "torch":
-        return torch_attention.paged_attention(*tensors, **options)
+        if isinstance(block_tables, CsrPages):
+            k_view, _ = by_token(k_cache, v_cache, options.get("layout", "NHD"))
+            block_tables, seq_lens = block_tables.padded(k_view.shape[1])
+        assert seq_lens is not None
+        return torch_attention.paged_attention(
+            q, k_cache, v_cache, block_tables, seq_lens, query_start_loc, **options
+        )
     from minillm.kernels import triton_attention
 
-    return triton_attention.paged_attention(*tensors, **options)
+    return triton_attention.paged_attention(
+        q, k_cache, v_cache, block_tables, seq_lens, query_start_loc, **options
+    )
 
 
 def write_kv(

@@ -15,6 +15,7 @@ import torch
 import triton
 import triton.language as tl
 
+from minillm.kernels.csr_pages import CsrPages
 from minillm.kernels.jit import jit
 from minillm.kernels.layouts import by_token
 from minillm.kernels.plan import AttentionPlan, plan_attention
@@ -61,7 +62,8 @@ def _paged_attention(
     sinks_ptr,  # [Hq]
     k_scale_ptr,  # [Hkv] fp32, or None: 1
     v_scale_ptr,
-    block_tables_ptr,  # [B, max_blocks]
+    block_tables_ptr,  # [B, max_blocks], or all blocks in a row
+    kv_indptr_ptr,  # [B + 1]: where each sequence's blocks begin in that row, or None
     seq_lens_ptr,  # [B]
     query_start_loc_ptr,  # [B + 1]
     num_seqs,
@@ -121,10 +123,14 @@ def _paged_attention(
     acc = tl.zeros([BLOCK_M, PADDED_V_DIM], tl.float32)
     if k_scale_ptr is not None:
         scale *= tl.load(k_scale_ptr + kv_head)
+    if kv_indptr_ptr is not None:
+        table_ptr = block_tables_ptr + tl.load(kv_indptr_ptr + seq)
+    else:
+        table_ptr = block_tables_ptr + seq.to(tl.int64) * table_stride
     highest, total, acc = attend(
         q, highest, total, acc, begin, end, seq_len - query_len + query, first_position,
         last_position, k_ptr + kv_head * k_strides[2], v_ptr + kv_head * v_strides[2],
-        block_tables_ptr + seq.to(tl.int64) * table_stride, k_strides, v_strides, scale,
+        table_ptr, k_strides, v_strides, scale,
         HEAD_DIM, V_DIM, X, BLOCK_SIZE, TILE, WINDOW, SOFTCAP,
     )  # fmt: skip
     v_dims = tl.arange(0, PADDED_V_DIM)
@@ -143,8 +149,8 @@ def paged_attention(
     q: torch.Tensor,
     k_cache: torch.Tensor,
     v_cache: torch.Tensor,
-    block_tables: torch.Tensor,
-    seq_lens: torch.Tensor,
+    block_tables: torch.Tensor | CsrPages,
+    seq_lens: torch.Tensor | None,
     query_start_loc: torch.Tensor,
     *,
     scale: float,
@@ -167,6 +173,11 @@ def paged_attention(
     as in (out, lse): [T, Hq] fp32.
     """
     k_cache, v_cache = by_token(k_cache, v_cache, layout)
+    kv_indptr = None
+    if isinstance(block_tables, CsrPages):
+        seq_lens = block_tables.seq_lens(k_cache.shape[1])
+        block_tables, kv_indptr = block_tables.kv_indices, block_tables.kv_indptr
+    assert seq_lens is not None
     if plan is None:
         plan = plan_attention(block_tables, seq_lens, query_start_loc, k_cache.shape[1])
     if q.stride(-1) != 1:
@@ -196,6 +207,7 @@ def paged_attention(
             k_scale,
             v_scale,
             block_tables,
+            kv_indptr,
             seq_lens,
             query_start_loc,
             len(seq_lens),

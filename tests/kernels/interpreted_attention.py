@@ -204,6 +204,21 @@ def test_merging_is_associative_and_commutative(num_parts: int, dim: int, seed: 
 
 
 @settings(max_examples=10)
+@given(lengths(), st.sampled_from([1, 8]), st.sampled_from([None, 5]), st.integers(1, 3))
+def test_csr_tables_are_read_as_they_are(
+    pairs: list[tuple[int, int]], block_size: int, window: int | None, num_splits: int
+):
+    case = Case(pairs, block_size=block_size)
+    q, k, v, tables, seq_lens, starts = case.tensors()
+    pages = CsrPages.from_padded(tables, seq_lens, block_size)
+    options = {"scale": 0.3, "sliding_window": window, "num_splits": num_splits}
+    with patch.object(CsrPages, "padded", side_effect=AssertionError):
+        got = paged_attention(q, k, v, pages, None, starts, **options)
+    want = paged_attention(q, k, v, tables, seq_lens, starts, **options)
+    assert torch.equal(got, want)
+
+
+@settings(max_examples=10)
 @given(
     st.lists(st.integers(1, 90), min_size=1, max_size=4),
     st.sampled_from([1, 4]),

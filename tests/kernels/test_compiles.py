@@ -58,7 +58,11 @@ def compiled(kernel: Any, constants: dict[Any, Any], types: dict[str, str], **op
 
 
 def check_attention(
-    setting: Setting, dtype: torch.dtype, num_seqs: int | None, tiles: Tiles | None = None
+    setting: Setting,
+    dtype: torch.dtype,
+    num_seqs: int | None,
+    tiles: Tiles | None = None,
+    csr: bool = False,
 ) -> None:
     import triton
 
@@ -95,6 +99,10 @@ def check_attention(
         "DOT_IN_FP32": False,
     }
     constants |= {} if sinks is not None else {"sinks_ptr": None}
+    if csr:
+        types |= dict.fromkeys(("block_tables_ptr", "kv_indptr_ptr"), "*i32")
+    else:
+        constants |= {"kv_indptr_ptr": None}
     constants |= {} if fp8 else {"k_scale_ptr": None, "v_scale_ptr": None}
     if shape.get("layout") == "packed":
         constants["X"] = 16 // (1 if fp8 else dtype.itemsize)
@@ -111,6 +119,10 @@ def check_attention(
 @pytest.mark.parametrize("name", SAMPLE)
 def test_attention(name: str, num_seqs: int | None):
     check_attention(MATRIX[name], torch.bfloat16, num_seqs)
+
+
+def test_attention_through_csr_tables():
+    check_attention(MATRIX[SAMPLE[0]], torch.bfloat16, None, csr=True)
 
 
 @pytest.mark.full

@@ -122,6 +122,7 @@ GPU_CASES = (
     decode(64, 4 * K, LLAMA, ("minillm", "simple_attention"), note="blocks of 1", block_size=1),
     decode(64, 4 * K, LLAMA, ("minillm",), note="blocks of 64", block_size=64),
     decode(64, 4 * K, LLAMA, tuple(f"minillm {each}" for each in LAYOUTS), note="layouts"),
+    decode(64, 4 * K, LLAMA, ("minillm", "minillm CSR"), note="page tables"),
     decode(16, 4 * K, MHA, ("minillm", *_DENSE), note="MHA"),
     decode(256, 4 * K, MQA, ("minillm", *_DENSE), note="MQA"),
     decode(64, 4 * K, QWEN, ("minillm", *_DENSE), note="Qwen3-0.6B"),

@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from minillm.bench.kernels.external import flash_infer, flex_attention
 from minillm.bench.kernels.run import Run, Unavailable
 from minillm.kernels import paged_attention, write_kv
+from minillm.kernels.csr_pages import CsrPages
 from minillm.kernels.layouts import LAYOUTS, as_nhd, convert
 from minillm.kernels.plan import AttentionPlan
 from minillm.kernels.synthetic import Batch
@@ -38,6 +39,15 @@ def minillm(backend: str, layout: str = "NHD") -> Prepare:
         )
 
     return prepare
+
+
+def csr(batch: Batch) -> Run:
+    """Page tables without padding, in place of block tables."""
+    _must_run("triton", batch)
+    q, k, v, tables, lens, starts = batch.tensors
+    pages = CsrPages.from_padded(tables, lens, batch.plan.block_size)
+    scale = batch.heads.scale
+    return Run(lambda: paged_attention(q, k, v, pages, None, starts, scale=scale, plan=batch.plan))
 
 
 def decodes_apart(batch: Batch) -> Run:
@@ -159,6 +169,7 @@ def _must_run(backend: str, batch: Batch) -> None:
 CONTENDERS: dict[str, Prepare] = {
     "minillm": minillm("triton"),
     "minillm, decodes apart": decodes_apart,
+    "minillm CSR": csr,
     "minillm torch": minillm("torch"),
     "simple_attention": simple,
     "torch SDPA": sdpa(gathers=False),
