@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -50,6 +51,7 @@ def _driver() -> str | None:
 def _cpu() -> dict[str, Any]:
     return {
         "device": _cpu_model() or platform.machine(),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
