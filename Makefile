@@ -48,6 +48,8 @@ bench-gpu: $(if $(PYTHON),,$(INSTALLED)) ## a GPU's tests, tiles and figures, in
 	timeout 90 $(RUN) -m minillm tune --seconds 15 || failed+=" tune"; \
 	timeout 260 $(RUN) -m minillm bench kernels --device cuda --seconds 200 \
 		--output benchmarks/results/kernels_gpu.json || failed+=" kernels"; \
+	timeout 280 $(RUN) -m minillm bench engine --device cuda --quick --rounds 1 \
+		--result benchmarks/results/engine_gpu.json || failed+=" engine"; \
 	if [ -n "$$failed" ]; then echo "failed or out of time:$$failed"; exit 1; fi
 
 format: $(INSTALLED) ## sort imports, fix what ruff can fix, format

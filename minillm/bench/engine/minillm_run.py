@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from minillm.bench.engine.requests import Request
 from minillm.bench.engine.stopwatch import Seconds, Stopwatch
@@ -22,10 +24,10 @@ class StepSizes:
     tokens: list[int] = field(default_factory=list)
     sampled: list[int] = field(default_factory=list)
     decodes: list[tuple[int, float]] = field(default_factory=list)
-    _context: int | None = None
+    _contexts: deque[int | None] = field(default_factory=deque)  # of steps under way
 
     def clear(self) -> None:
-        for each in (self.tokens, self.sampled, self.decodes):
+        for each in (self.tokens, self.sampled, self.decodes, self._contexts):
             each.clear()
 
     def scheduled(self, schedule: Schedule) -> None:
@@ -34,11 +36,12 @@ class StepSizes:
         self.sampled.append(sum(row.samples for row in rows))
         only_decodes = all(row.request.in_decode for row in rows)
         read = sum(row.request.num_computed_tokens + 1 for row in rows)
-        self._context = read if only_decodes else None
+        self._contexts.append(read if only_decodes else None)
 
     def stepped(self, step: Step) -> None:
-        if self._context is not None:
-            self.decodes.append((self._context, step.duration / 1e9))
+        context = self._contexts.popleft()  # a later step may be scheduled already
+        if context is not None:
+            self.decodes.append((context, step.duration / 1e9))
 
 
 def serve(
@@ -47,11 +50,13 @@ def serve(
     *,
     temperature: float = 0.0,
     sizes: StepSizes | None = None,
+    **settings: Any,
 ) -> Seconds:
     """A fresh engine, so that nothing is cached, serves `requests`; recording is on, as always.
-    `sizes` hears of its steps. Making the engine is not part of the time."""
+    `sizes` hears of its steps, `settings` are those of `LLM`. Making the engine is not part of the
+    time."""
     longest = max(len(request.prompt) + request.output_len for request in requests)
-    llm = LLM(loaded, max_model_len=min(loaded.max_model_len, longest))
+    llm = LLM(loaded, max_model_len=min(loaded.max_model_len, longest), **settings)
     if sizes is not None:
         llm.engine.hooks.on("scheduled", sizes.scheduled)
         llm.engine.hooks.on("step", sizes.stepped)
