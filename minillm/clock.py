@@ -26,6 +26,12 @@ class VirtualClock:
         self.now += duration
         return duration
 
+    def pause(self) -> None:
+        """Time stands still until `resume`, in the middle of a step as well."""
+
+    def resume(self) -> None:
+        """Time goes on."""
+
     def advance_to(self, time_ns: int) -> None:
         """Skip idle time: move forward to `time_ns`, never back."""
         self.now = max(self.now, time_ns)
@@ -37,9 +43,18 @@ class WallClock(VirtualClock):
     def __init__(self) -> None:
         super().__init__()
         self._began = 0
+        self._paused_at: int | None = None
 
     def begin_step(self) -> None:
         self._began = time.perf_counter_ns()
+
+    def pause(self) -> None:
+        self._paused_at = time.perf_counter_ns()
+
+    def resume(self) -> None:
+        if self._paused_at is not None:
+            self._began += time.perf_counter_ns() - self._paused_at
+            self._paused_at = None
 
     def end_step(self, modelled_seconds: float) -> int:
         duration = time.perf_counter_ns() - self._began

@@ -306,7 +306,6 @@ class Engine:
 
     def _fail(self, batch: Batch) -> None:
         """Nothing of this step can be trusted: neither its rows nor what it should have copied."""
-        self.scheduler.failed()
         lost = {row.request.request_id for row in batch.rows} | self.kv_cache.lost(batch.moves)
         for request in [*self.running, *self.waiting]:
             if request.request_id not in lost:
@@ -465,6 +464,7 @@ class Engine:
         )
         self._last_waits = batch.waits
         self._next_step += 1
+        self.scheduler.computed = batch.rows
         return step
 
     @property

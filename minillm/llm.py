@@ -101,6 +101,7 @@ class LLM:
     @property
     def trace(self) -> Trace:
         """The record of everything this LLM has done so far."""
+        self.engine.drain()
         trace, events = self._recorder.trace, self.engine.pending_events
         if not events:
             return trace

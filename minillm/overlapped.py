@@ -19,17 +19,17 @@ before the next can be sampled (penalties) or that is yet to fork, the plain loo
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 from minillm.engine import Batch, Engine, EngineStuck, Outcome
-from minillm.events import Event, Finished, Step
+from minillm.events import Done, Event, Finished, Step
 from minillm.execution.batch import Executor, Result, Row, Sampled
 from minillm.moves import NO_MOVES, BlockMoves
 from minillm.output import OutputStream
-from minillm.request import FinishReason, Request, SamplingParams, Status
+from minillm.request import FinishReason, Request, RequestOutput, SamplingParams, Status
 from minillm.scheduling import Schedule
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class LaunchingExecutor(Executor, Protocol):
 class Failed:
     """A launch that raised: it does so again where the result is wanted."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
     def result(self) -> Result:
@@ -73,7 +73,7 @@ class Flight:
     entered: Sequence[OutputStream]
     ended: dict[Request, FinishReason] = field(default_factory=dict)
     reasons: dict[str, FinishReason] = field(default_factory=dict)  # why these ended indeed
-    late: list[str] = field(default_factory=list)  # those it preempted although they had ended
+    late: list[str] = field(default_factory=list)  # not in it, but only told with it to have ended
     after: tuple[Event, ...] = ()
 
     def with_reason(self, event: Event) -> Event:
@@ -98,22 +98,42 @@ class OverlappedEngine(Engine):
     def add_request(self, *args: Any, **kwargs: Any) -> str:
         """See `Engine.add_request`."""
         request_id = super().add_request(*args, **kwargs)
-        if not may_look_ahead(self._streams[request_id].request.sampling):
+        answers = self._answers.get(request_id)  # none, if a hook has aborted it already
+        if answers is not None and not may_look_ahead(answers[0].request.sampling):
             self._plain.add(request_id)
         return request_id
 
     def abort(self, request_id: str) -> bool:
         """See `Engine.abort`. One that has ended by length keeps its reason: its last token comes
         with the next step."""
+        self._refuse_in_step("abort")
         for stream in self._answers.get(request_id, ()):
             request = stream.request
-            if request in self._awaited and request.status is Status.FINISHED:
+            if request.status is Status.FINISHED and request.request_id in self._streams:
                 return True
-            request.num_output_tokens = len(request.output_token_ids)
+            if request not in self._awaited:
+                request.num_output_tokens = len(request.output_token_ids)
         return super().abort(request_id)
+
+    def output(self, request_id: str) -> RequestOutput | None:
+        """See `Engine.output`. Nobody has finished before the last token is here."""
+        answers = self._answers.get(request_id)
+        if answers is None:
+            return None
+        ahead = [(stream.request, stream.request.num_output_tokens) for stream in answers]
+        reasons = [request.finish_reason for request, _ in ahead]
+        for request, _ in ahead:
+            request.num_output_tokens = len(request.output_token_ids)
+            if request in self._awaited:
+                request.finish_reason = None
+        output = super().output(request_id)
+        for (request, count), reason in zip(ahead, reasons, strict=True):
+            request.num_output_tokens, request.finish_reason = count, reason
+        return output
 
     def drain(self) -> None:
         """Complete the step in flight, if there is one, and launch no other."""
+        self._refuse_in_step("drain")
         if self._flight is not None:
             self._watched(partial(self._land, look_ahead=False))
 
@@ -127,6 +147,13 @@ class OverlappedEngine(Engine):
         return super().has_unfinished or self.in_flight
 
     # ---- one step ----------------------------------------------------------------------------
+
+    def _watched(self, run: Callable[[], Step | None]) -> Step | None:
+        self.clock.resume()  # what the caller did between two calls is no part of a step
+        try:
+            return super()._watched(run)
+        finally:
+            self.clock.pause()
 
     def _step(self) -> Step | None:
         if self._flight is None:
@@ -152,11 +179,13 @@ class OverlappedEngine(Engine):
         self._flight = ahead
         try:
             result = flight.handle.result()
-        except Exception:
+        except BaseException as error:
             log.exception("the executor raised; the requests in flight end with an error")
             self._flight = None
             self._crash([flight, ahead] if ahead else [flight])
             self.clock.end_step(0.0)
+            if not isinstance(error, Exception):  # an interrupt: it leaves the engine whole
+                raise
             return None
         start = self.clock.now
         self._tokens_wanted = self.hooks.wanted("token")
@@ -186,7 +215,7 @@ class OverlappedEngine(Engine):
         events = self._drain()
         try:
             handle = self.executor.launch(batch.rows, batch.moves)
-        except Exception as error:
+        except BaseException as error:
             handle = Failed(error)
         flight = Flight(batch, events, handle, entered)
         for row in batch.rows:
@@ -259,42 +288,52 @@ class OverlappedEngine(Engine):
     def _close(self, request: Request, reason: FinishReason) -> None:
         if self._launching is not None:  # not before its step is over, as a static batch at its end
             self._launching.ended[request] = reason
-            self._awaited.add(request)
         elif request not in self._awaited:
             super()._close(request, reason)
             if self._plain:
                 self._plain.intersection_update(self._answers)
 
     def _complete(self, request: Request, reason: FinishReason, flight: Flight) -> None:
-        """The last token is here of one that left the queues when `flight` was launched."""
-        self._awaited.remove(request)
+        """The last token is here of one that left the queues when `flight` was launched; or its
+        static batch was, which may end with the flight after it."""
+        self._awaited.discard(request)
         flight.reasons[request.request_id] = request.finish_reason = reason
-        if request.status is Status.FINISHED:
+        later = self._flight
+        if later is not None and later is not flight and request in later.ended:
+            later.ended[request] = reason
+        elif request.status is Status.FINISHED and request.request_id in self._streams:
             request.finished_time = self.clock.now
             self._close(request, reason)
 
     def _end(self, found: Sequence[tuple[Request, FinishReason]], ahead: Flight | None) -> None:
         """Those whose tokens ended them. Some would have ended by length one step later, and so
         have left the queues already."""
+        begin = len(self._log)
         for request, reason in found:
             request.num_output_tokens = len(request.output_token_ids)
-            if ahead is not None and request.status is Status.WAITING:
-                ahead.late.append(request.request_id)
             if request in self._awaited:
                 assert ahead is not None
                 del ahead.ended[request]
                 self._complete(request, reason, ahead)
         self._release([(r, reason) for r, reason in found if r.finish_reason is None])
+        if ahead is not None:
+            rows = {row.request.request_id for row in ahead.batch.rows}
+            gone = [event.id for event in self._log[begin:] if type(event) is Finished]
+            ahead.late += [name for name in gone if name not in rows]
 
     def _crash(self, flights: Sequence[Flight]) -> None:
         """Nothing in flight can be trusted, nor what blocks are said to hold because of it."""
-        self._log[:0] = [event for each in flights for event in (*each.events, *each.after)]
+        rows = [row.request for flight in flights for row in flight.batch.rows]
+        names = {request.request_id for request in rows}
+        events = [event for each in flights for event in (*each.events, *each.after)]
+        self._log[:0] = [e for e in events if type(e) is not Done or e.id not in names]
+        for request in rows:
+            request.num_output_tokens = len(request.output_token_ids)
         for flight in flights:
-            for row in flight.batch.rows:
-                row.request.num_output_tokens = len(row.request.output_token_ids)
             self._fail(flight.batch)
-            for request in flight.ended:
-                self._complete(request, FinishReason.ERROR, flight)
+            for request, reason in list(flight.ended.items()):
+                lost = request in self._awaited
+                self._complete(request, FinishReason.ERROR if lost else reason, flight)
             self._log[:] = [flight.with_reason(event) for event in self._log]
         self.kv_cache.forget_contents()
 

@@ -39,8 +39,7 @@ class RunSummary:
         self._earlier = engine.pending_events  # of what ran before
         self._open: dict[str, tuple[Request, RequestRecord]] = {}
         self._gaps: defaultdict[int, int] = defaultdict(int)  # ns between tokens → how often
-        self._planned: list[Row] = []  # the rows of the step being executed
-        self._batch: list[Row] = []  # those of the last one
+        self._batch: Sequence[Row] = []  # the rows of the last step
         self._steady = False  # was it the same as the one before, all decodes?
         self._last_token: dict[Request, int] = {}  # when it came; not kept up while steady
         self._queried = self._found = 0  # tokens looked up in the prefix cache, and found there
@@ -98,7 +97,6 @@ class RunSummary:
         self._open[request.request_id] = (request, record)
 
     def _scheduled(self, schedule: Schedule) -> None:
-        self._planned = schedule.rows
         for request in schedule.admitted:
             self._queried += request.num_tokens
         self.num_preemptions += len(schedule.preempted)
@@ -112,12 +110,12 @@ class RunSummary:
 
     def _step(self, step: Step) -> None:
         self.num_steps += 1
-        batch, self._batch = self._batch, self._planned
-        if batch == self._batch and step.start == self._end:
+        batch, self._batch = self._batch, self._engine.scheduler.computed
+        if batch == self._batch and step.start == self._end and not step.wasted:
             self._gaps[step.duration] += len(batch)  # all wrote in the step before, too
             self._steady = True
         else:
-            self._count_gaps(batch, step.start + step.duration)
+            self._count_gaps(batch, step)
             self._steady = False
         self._end = step.start + step.duration
         for event in step.events:
@@ -126,14 +124,18 @@ class RunSummary:
             elif type(event) is Rejected:
                 self._refused(event)
 
-    def _count_gaps(self, before: Sequence[Row], now: int) -> None:
-        last_token = self._last_token
+    def _count_gaps(self, before: Sequence[Row], step: Step) -> None:
+        last_token, tokens, now = self._last_token, step.tokens, step.start + step.duration
         if self._steady:
             for row in before:
                 last_token[row.request] = self._end
         for row in self._batch:
             request = row.request
-            if request.in_decode or request.finish_reason is not None:  # it wrote a token
+            if request.prompt_token_ids is not None:
+                wrote = request.request_id in tokens
+            else:  # simulated: no token ids, and its state is that after the step
+                wrote = request.in_decode or request.finish_reason is not None
+            if wrote:
                 last = last_token.get(request, request.first_token_time)
                 if last != now and last is not None:
                     self._gaps[now - last] += 1

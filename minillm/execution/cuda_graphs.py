@@ -136,7 +136,8 @@ class _CudaCapture:
             compute()  # kernels are compiled and libraries set up before anything is recorded
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # Other threads may have engines of their own, which go on while this records.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             logits = compute()
         return Graph(graph.replay, logits)
 

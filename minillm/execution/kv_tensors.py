@@ -50,6 +50,8 @@ class KVTensors:
 
     def move(self, moves: BlockMoves) -> float:
         """Carry out `moves` over all layers; returns the seconds that the swapping took."""
+        if moves.num_swapped:
+            self._wait()  # for what is under way: that is no swapping
         began = time.perf_counter()
         self._copy(self.layers, self._swap, moves.swap_out)
         self._wait()  # before anything overwrites what is being saved

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from minillm.execution.attention import ATTENTION_NAME
 from minillm.execution.finding import Source, find
+from minillm.execution.fused_norms import fuse_norms
 from minillm.execution.linear_layout import lay_out_linears
 from minillm.execution.loaded_model import LayerShape, LoadedModel, ModelError
 from minillm.execution.probe import run_probe
@@ -108,6 +109,7 @@ def load_shard(
     weights = weights.to(target).eval().requires_grad_(False)
     if size == 1:  # a share's layers carry hooks that belong to their modules
         lay_out_linears(weights)
+        fuse_norms(weights)
     weights.set_attn_implementation(ATTENTION_NAME)
     text = weights.config.get_text_config(decoder=True)
     loaded = LoadedModel(

@@ -82,10 +82,15 @@ def pack(
 
 
 def _send(arrays: Sequence[np.ndarray], device: torch.device) -> list[torch.Tensor]:
-    """int64 arrays as tensors on `device`, in one copy."""
-    sent = to_device(np.concatenate([array.reshape(-1) for array in arrays]), device)
-    parts = sent.split([array.size for array in arrays])
-    return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
+    """int64 arrays as tensors on `device`, in one copy. Each begins at a multiple of 16 bytes: a
+    Triton kernel is compiled anew for pointers that do not."""
+    padded = [array.size + array.size % 2 for array in arrays]
+    ends = np.cumsum(padded)
+    together = np.zeros(ends[-1], np.int64)
+    for array, end, size in zip(arrays, ends, padded, strict=True):
+        together[end - size : end - size + array.size] = array.reshape(-1)
+    parts = to_device(together, device).split(padded)
+    return [part[: a.size].view(a.shape) for part, a in zip(parts, arrays, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Sampler:
 
     def sample(self, logits: torch.Tensor, requests: Sequence[Request]) -> Draw:
         """The next token of each request; logits: [len(requests), vocab], any float dtype.
-        Nothing here waits for the device, but for a `top_p` whose head is not enough."""
+        Plain sampling never waits for the device; `top_p`, `min_tokens` and penalties do."""
         if all(is_plain(r.sampling) for r in requests):
             return Draw(logits.argmax(-1))
         logits = logits.float()

@@ -33,6 +33,11 @@ def compiled_folder() -> Path:
     return cache_folder().parent / "compiled"
 
 
+def source_of(name: str) -> Path:
+    """A C file of this folder."""
+    return Path(__file__).with_name(name)
+
+
 def load(source: Path, defines: Mapping[str, int], folder: Path) -> ctypes.CDLL | None:
     """The library made of `source` with `defines` as macros, from `folder` if it is there already;
     None, and a remark in the log, where it cannot be had.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
 from random import Random
@@ -43,6 +42,8 @@ class Scheduler:
     `request.true_output_len`, which is the future.
     """
 
+    computed: Sequence[Row] = ()  # the batch of the step that `observe` hears of; set by the engine
+
     def __init__(
         self,
         *,
@@ -65,7 +66,6 @@ class Scheduler:
         parts = (self.batching, self.order, self.admission, self.preemption)
         self._books = [part for part in parts if isinstance(part, Books)]
         self._learned: LearnedEstimate | None = None
-        self._unobserved: deque[list[Row]] = deque()  # what each step computes; oldest first
         self._max_num_seqs = 0
 
     def bind(self, estimate: Estimate | None, generator: Random, budget: Budget) -> None:
@@ -122,8 +122,6 @@ class Scheduler:
         self.compose(plan, self._in_order(waiting, now) if waiting else ())
         for part in self._books:
             part.scheduled(plan.schedule)
-        if plan.schedule.rows:
-            self._unobserved.append(plan.schedule.rows)
         return plan.schedule
 
     def release(self, running: Sequence[Request], ended: Sequence[Request]) -> Sequence[Request]:
@@ -161,18 +159,13 @@ class Scheduler:
 
     def observe(self, step: Step) -> None:
         """A step is complete. Tells the parts that keep books, as above."""
-        rows = self._unobserved.popleft()
         if self._learned is not None:
-            tokens = sum(row.num_new_tokens for row in rows)
+            tokens = sum(row.num_new_tokens for row in self.computed)
             self._learned.learn(tokens, step.duration / 1e9)
         if self._books:
-            served = [row.request for row in rows]
+            served = [row.request for row in self.computed]
             for part in self._books:
                 part.served(served, step)
-
-    def failed(self) -> None:
-        """The oldest step that is not complete yet never will be: the executor raised."""
-        self._unobserved.popleft()
 
     def finished(self, request: Request) -> None:
         """A request has left. Tells the parts that keep books, as above."""

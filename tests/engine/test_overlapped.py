@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -12,13 +13,16 @@ from hypothesis import settings
 from recorded_runs import record  # pyright: ignore[reportMissingImports]  # of tests/trace
 
 from minillm.build import build_engine, header_of
+from minillm.clock import WallClock
 from minillm.config import ConfigError
 from minillm.engine import Engine
 from minillm.events import Finished, Step
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.loader import load_model
-from minillm.overlapped import OverlappedEngine
+from minillm.moves import NO_MOVES
+from minillm.overlapped import Failed, OverlappedEngine
 from minillm.request import RequestOutput, SamplingParams
+from minillm.run_summary import RunSummary
 from minillm.trace.digest import Digest
 from minillm.trace.fold import apply
 from minillm.trace.recorder import Recorder
@@ -207,6 +211,122 @@ def test_blame_adds_up_to_the_times_that_the_metrics_tell(policy: str) -> None:
             assert sum(blame.by_kind(request.id).values()) == spent
         wasted += sum(len(step.wasted) for step in trace.steps)
     assert wasted
+
+
+@pytest.mark.parametrize("policy", ["static", "vllm", "vtc", "lightllm", "fastserve", "sarathi"])
+@pytest.mark.parametrize("memory", ["paged", "contiguous"])
+def test_random_runs_end_as_in_the_plain_loop(policy: str, memory: str) -> None:
+    """Ends by length one step apart, ends by token beside them, stalled and outranked decodes."""
+    for seed in range(8):
+        rng = Random(seed)
+        asked = [
+            (rng.choices(range(50), k=rng.randrange(1, 9)), rng.randrange(1, 9), rng.random() < 0.5)
+            for _ in range(7)
+        ]
+        engine = fake_engine(policy, overlapped=True, kv_cache=memory, num_blocks=30, block_size=4)
+        names = [engine.add_request(p, greedy(n, ignore_eos=i)) for p, n, i in asked]
+        steps, outputs = serve(engine)
+        trace = _trace(engine, steps)
+        blame = trace.blame()
+        finished = {request.id: request.finished_at for request in trace.requests}
+        for name, (prompt, count, ignore_eos) in zip(names, asked, strict=True):
+            output = outputs[name]
+            assert output.outputs[0].token_ids == expected_output(
+                prompt, count, ignore_eos=ignore_eos
+            )
+            assert output.metrics.num_output_tokens == len(output.outputs[0].token_ids)
+            ended = finished[name]
+            assert ended is not None
+            assert output.metrics.finished_time == ended / 1e9
+            assert sum(blame.by_kind(name).values()) == ended
+        assert not engine.has_unfinished
+
+
+class Interrupting(CheckingExecutor):
+    """Launch number `at` is interrupted, as by Ctrl-C, when its result is waited for."""
+
+    at = 3
+
+    def launch(self, rows: Any, moves: Any = NO_MOVES) -> Any:
+        computed = super().launch(rows, moves)
+        if self.steps == self.at:
+            return Failed(KeyboardInterrupt())
+        return computed
+
+
+def test_an_interrupt_leaves_an_engine_that_goes_on_and_a_trace_that_plays() -> None:
+    engine = fake_engine(executor=Interrupting(4), overlapped=True, num_blocks=60, block_size=4)
+    steps: list[Step] = []
+    engine.hooks.on("step", steps.append)
+    lost = engine.add_request([1, 2, 3], greedy(9, ignore_eos=True))
+    with pytest.raises(KeyboardInterrupt):
+        serve(engine)
+    assert not engine.abort(lost)
+    again = engine.add_request([1, 2, 3], greedy(9, ignore_eos=True))
+    later, outputs = serve(engine)
+    assert outputs[again].outputs[0].token_ids == expected_output([1, 2, 3], 9, ignore_eos=True)
+    assert len(_trace(engine, steps).requests) == 2
+    assert steps[-len(later) :] == later
+
+
+def test_calls_from_hooks_in_a_step_are_refused_and_cost_nothing() -> None:
+    engine = fake_engine(overlapped=True, num_blocks=60)
+    name = engine.add_request([1, 2], greedy(10, ignore_eos=True))
+    engine.step()
+    engine.hooks.on("scheduled", lambda _: engine.abort(name))
+    engine.hooks.on("scheduled", lambda _: engine.drain())
+    _, outputs = serve(engine)
+    assert outputs[name].outputs[0].token_ids == expected_output([1, 2], 10, ignore_eos=True)
+
+
+def test_a_hook_may_abort_what_it_sees_added() -> None:
+    engine = fake_engine(overlapped=True, num_blocks=60)
+    engine.hooks.on("request_added", lambda request: engine.abort(request.request_id))
+    engine.add_request([1, 2], greedy(10, frequency_penalty=1.0))
+    assert not engine.has_unfinished
+
+
+def test_nobody_has_finished_before_the_last_token_is_here() -> None:
+    engine = fake_engine(overlapped=True, num_blocks=60)
+    name = engine.add_request([1, 2], greedy(4, ignore_eos=True))
+    seen = []
+    while engine.has_unfinished:
+        engine.step()
+        if output := engine.output(name):
+            tokens = len(output.outputs[0].token_ids)
+            assert output.metrics.num_output_tokens == tokens
+            seen.append((output.finished, tokens))
+    assert seen == [(False, 1), (False, 2), (False, 3)]
+
+
+def test_time_stands_still_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = WallClock()
+    now = [0]
+    monkeypatch.setattr("minillm.clock.time.perf_counter_ns", lambda: now[0])
+    clock.begin_step()
+    now[0] = 5
+    clock.pause()
+    now[0] = 1000
+    clock.resume()
+    now[0] = 1010
+    assert clock.end_step(0.0) == 15
+
+
+def test_a_summary_counts_the_gaps_of_each_step_as_the_trace_does() -> None:
+    executor = CheckingExecutor(4)
+    engine = fake_engine(executor=executor, overlapped=True, num_blocks=60, block_size=4)
+    summary = RunSummary(engine, _trace(engine, []).header)
+    steps: list[Step] = []
+    engine.hooks.on("step", steps.append)
+    for i in range(5):
+        engine.add_request([i, 20 + i, 3], greedy(4 + 3 * i, ignore_eos=i % 2 == 0))
+    while engine.has_unfinished:
+        executor.seconds = 0.01 + 0.003 * (executor.steps % 4)
+        engine.step()
+    summary.close(engine.pending_events)
+    told, want = summary.metrics(), _trace(engine, steps).metrics()
+    for key in ("mean_itl_ms", "p99_itl_ms", "mean_tpot_ms", "mean_e2el_ms", "mean_ttft_ms"):
+        assert told[key] == pytest.approx(want[key]), key
 
 
 # ---- with a real model ----------------------------------------------------------------------

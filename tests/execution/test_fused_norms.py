@@ -1,0 +1,63 @@
+"""Fused RMS norms: the same numbers, only where they are the same, and out of a compiler's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_models import tiny_model_folder
+from torch import nn
+from transformers import AutoModelForCausalLM
+from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+from minillm.execution import fused_norms
+from minillm.execution.fused_norms import FusedRMSNorm, fuse_norms
+
+
+def _randomised(norm: nn.Module) -> nn.Module:
+    torch.manual_seed(1)
+    nn.init.normal_(norm.weight)  # type: ignore[arg-type]
+    return norm
+
+
+@pytest.mark.parametrize("kind", [LlamaRMSNorm, GemmaRMSNorm])
+@pytest.mark.parametrize("shape", [(1, 1, 40), (1, 700, 40), (2, 3, 4, 40)])
+def test_the_same_numbers(kind: type[nn.Module], shape: tuple[int, ...]) -> None:
+    norm = _randomised(kind(40, eps=1e-5))
+    model = nn.Sequential(norm)
+    assert (fuse_norms(model), fuse_norms(model)) == (1, 0)
+    assert isinstance(model[0], FusedRMSNorm)
+    x = 30 * torch.randn(shape)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), norm(x), rtol=2e-6, atol=2e-6)
+        turned = x.transpose(0, -2)
+        torch.testing.assert_close(model(turned), norm(turned), rtol=2e-6, atol=2e-6)
+
+
+def test_other_formulas_types_and_devices_are_left_alone() -> None:
+    class SquaredRMSNorm(LlamaRMSNorm):
+        def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+            return super().forward(hidden_states) ** 2
+
+    norms = (SquaredRMSNorm(8), LlamaRMSNorm(8).half(), LlamaRMSNorm(8).to("meta"), nn.LayerNorm(8))
+    model = nn.Sequential(*norms)
+    assert fuse_norms(model) == 0
+    assert tuple(model) == norms
+
+
+def test_without_a_compiler_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_norms, "_kernel", lambda: None)
+    assert fuse_norms(nn.Sequential(LlamaRMSNorm(8))) == 0
+
+
+@pytest.mark.parametrize(("family", "norms"), [("llama", 5), ("qwen3", 9), ("gemma2", 9)])
+def test_logits_of_whole_models(family: str, norms: int, tmp_path: Path) -> None:
+    folder = tiny_model_folder(family, tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    ids = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        before = model(ids).logits
+        assert fuse_norms(model) == norms
+        torch.testing.assert_close(model(ids).logits, before, rtol=0, atol=1e-5)
