@@ -14,6 +14,7 @@ from transformers import GenerationConfig
 from minillm import LLM, SamplingParams
 from minillm.execution.loaded_model import LoadedModel
 from minillm.request import RequestOutput
+from minillm.scheduling import make_scheduler
 
 NEW_TOKENS = 14
 LENGTHS = (61, 62, 60, 9, 33)  # the first three cross a 64-token block while they decode
@@ -159,7 +160,7 @@ def serve_under_pressure(
     and each outranks those before it, so that policies which rank have somebody to preempt. There
     is CPU memory for one of the long ones, so that some are swapped and some computed again."""
     settings = dict(MEMORIES[memory])
-    if preemption == "swap":
+    if preemption == "swap" and make_scheduler(scheduler).preempts:
         settings["num_cpu_blocks"] = 80 // settings.get("block_size", 1)
     llm = LLM(
         loaded,

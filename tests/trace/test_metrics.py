@@ -20,7 +20,7 @@ from minillm.events import (
     Rejected,
     Step,
 )
-from minillm.scheduling import SYSTEMS
+from minillm.scheduling import SYSTEMS, make_scheduler
 from minillm.trace import Header, Trace
 from minillm.workload import RequestSpec
 
@@ -183,6 +183,8 @@ def test_a_summary_has_the_figures_of_a_trace_with_forks_and_swaps(
             )
         )
     asked = {"num_blocks": 80, "max_model_len": 600, "max_num_batched_tokens": 640, **settings}
+    if not make_scheduler(scheduler).preempts:
+        asked.pop("num_cpu_blocks", None)  # it could not use them, and says so
     trace = simulate(workload, scheduler=scheduler, **asked)
     summary = simulate(workload, scheduler=scheduler, record=False, **asked)
     limits = {"ttft": 200, "tpot": 40, "e2el": 3000}
