@@ -20,67 +20,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from minillm.engine import Batch, Engine, EngineStuck, Outcome
-from minillm.events import Done, Event, Finished, Step
-from minillm.execution.batch import Executor, Result, Row, Sampled
-from minillm.moves import NO_MOVES, BlockMoves
-from minillm.output import OutputStream
+from minillm.engine import Engine, EngineStuck, Outcome
+from minillm.events import Done, Finished, Step
+from minillm.execution.batch import LaunchingExecutor, Result, Sampled
+from minillm.flight import Failed, Flight
 from minillm.request import FinishReason, Request, RequestOutput, SamplingParams, Status
 from minillm.scheduling import Schedule
 
 log = logging.getLogger(__name__)
-
-
-class InFlight(Protocol):
-    """A batch that was launched."""
-
-    def result(self) -> Result:
-        """Wait for it; raises what computing it raised."""
-        ...
-
-
-class LaunchingExecutor(Executor, Protocol):
-    """Computes in the order of launching. A row whose last token is not in its request yet takes
-    what the launch before sampled for that request."""
-
-    def launch(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> InFlight:
-        """Begin what `Executor.execute` does."""
-        ...
-
-
-class Failed:
-    """A launch that raised: it does so again where the result is wanted."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-    def result(self) -> Result:
-        raise self.error
-
-
-@dataclass(slots=True)
-class Flight:
-    """One launched step. `ended`: those of its rows that end by length with the token it samples;
-    `entered`: streams that it scheduled for the first time."""
-
-    batch: Batch
-    events: tuple[Event, ...]
-    handle: InFlight
-    entered: Sequence[OutputStream]
-    ended: dict[Request, FinishReason] = field(default_factory=dict)
-    reasons: dict[str, FinishReason] = field(default_factory=dict)  # why these ended indeed
-    late: list[str] = field(default_factory=list)  # not in it, but only told with it to have ended
-    after: tuple[Event, ...] = ()
-
-    def with_reason(self, event: Event) -> Event:
-        """`event`, with the reason known by now in place of the one it was written with."""
-        if isinstance(event, Finished) and event.id in self.reasons:
-            return Finished(event.id, self.reasons[event.id].value)
-        return event
 
 
 class OverlappedEngine(Engine):

@@ -72,3 +72,20 @@ class Executor(Protocol):
         """Carry out `moves`, write K and V of each row's new tokens, run the model, sample where
         `row.samples`, for the request and its forks."""
         ...
+
+
+class InFlight(Protocol):
+    """A batch that was launched."""
+
+    def result(self) -> Result:
+        """Wait for it; raises what computing it raised."""
+        ...
+
+
+class LaunchingExecutor(Executor, Protocol):
+    """Computes in the order of launching. A row whose last token is not in its request yet takes
+    what the launch before sampled for that request."""
+
+    def launch(self, rows: Sequence[Row], moves: BlockMoves = NO_MOVES) -> InFlight:
+        """Begin what `Executor.execute` does."""
+        ...

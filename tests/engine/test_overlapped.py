@@ -19,8 +19,9 @@ from minillm.engine import Engine
 from minillm.events import Finished, Step
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.loader import load_model
+from minillm.flight import Failed
 from minillm.moves import NO_MOVES
-from minillm.overlapped import Failed, OverlappedEngine
+from minillm.overlapped import OverlappedEngine
 from minillm.request import RequestOutput, SamplingParams
 from minillm.run_summary import RunSummary
 from minillm.trace.digest import Digest
