@@ -44,11 +44,11 @@ PYTHON =
 RUN = $(or $(PYTHON),$(BIN)/python)
 bench-gpu: $(if $(PYTHON),,$(INSTALLED)) ## a GPU's tests, tiles and figures, in under ten minutes
 	failed=; \
-	timeout 240 $(RUN) -m pytest -n 4 -m gpu tests/gpu $(PYTEST_ARGS) || failed+=" tests"; \
-	timeout 90 $(RUN) -m minillm tune --seconds 15 || failed+=" tune"; \
-	timeout 260 $(RUN) -m minillm bench kernels --device cuda --seconds 200 \
+	timeout 200 $(RUN) -m pytest -n 4 -m gpu tests/gpu $(PYTEST_ARGS) || failed+=" tests"; \
+	timeout 60 $(RUN) -m minillm tune --seconds 10 || failed+=" tune"; \
+	timeout 160 $(RUN) -m minillm bench kernels --device cuda --seconds 110 \
 		--output benchmarks/results/kernels_gpu.json || failed+=" kernels"; \
-	timeout 280 $(RUN) -m minillm bench engine --device cuda --quick --rounds 1 \
+	timeout 170 $(RUN) -m minillm bench engine --device cuda --quick --rounds 1 \
 		--result benchmarks/results/engine_gpu.json || failed+=" engine"; \
 	if [ -n "$$failed" ]; then echo "failed or out of time:$$failed"; exit 1; fi
 
