@@ -291,6 +291,7 @@ class Engine:
         return schedule
 
     def _batch(self, schedule: Schedule) -> Batch:
+        """The decision with its waits and moves, told to who listens."""
         # Both as things stand before the step is applied, which changes who decodes and who ends.
         num_live = len(self.running) - self._num_done
         waits = complete_waits(schedule, self.waiting, self.running, num_live)
