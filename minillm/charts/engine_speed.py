@@ -27,14 +27,16 @@ def _panel(case: str, rows: list[Mapping[str, Any]]) -> Layered:
     names = [row["contender"] for row in rows]
     values = [{"who": row["contender"], "speed": row["tokens_per_s"]} for row in rows]
     rounds = [{"who": row["contender"], "speed": speed} for row in rows for speed in row["rounds"]]
-    y = alt.Y("who:N", sort=names, title=None, axis=alt.Axis(labelLimit=320, ticks=False))
-    x = alt.X("speed:Q", title=None, axis=alt.Axis(format=",~g", tickCount=6))
+    y = alt.Y(
+        "who:N", sort=names, title=None, axis=alt.Axis(labelLimit=340, ticks=False, minExtent=300)
+    )
+    x = alt.X("speed:Q", title=None, axis=alt.Axis(format=",.0f", tickCount=6))
     colours = [_colour(name) for name in names]
     base = alt.Chart(alt.Data(values=values)).encode(x=x, y=y)
     bars = base.mark_bar(height=_BAR * 0.6).encode(
         color=alt.Color("who:N", scale=alt.Scale(domain=names, range=colours), legend=None)
     )
-    words = base.mark_text(align="left", dx=8, fontSize=15, color=INK).encode(
+    words = base.mark_text(align="left", dx=16, fontSize=15, color=INK).encode(
         text=alt.Text("speed:Q", format=",.0f")
     )
     ticks = (

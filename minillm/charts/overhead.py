@@ -29,7 +29,7 @@ def overhead_chart(result: Mapping[str, Any]) -> alt.TopLevelMixin:
         .mark_bar(size=60)
         .encode(
             x=x,
-            y=alt.Y("us:Q", title="µs per step", axis=alt.Axis(format=",~g")),
+            y=alt.Y("us:Q", title="µs per step", axis=alt.Axis(format=",.0f", minExtent=64)),
             color=alt.Color("part:N", scale=colours, legend=alt.Legend(title=None, orient="top")),
         )
     )
@@ -38,6 +38,6 @@ def overhead_chart(result: Mapping[str, Any]) -> alt.TopLevelMixin:
         .mark_tick(color=QUIET, thickness=3, size=90)
         .encode(x=x, y="us:Q")
     )
-    told = "The tick: a tenth of a decode step of qwen3-0.6b on h200-sxm at its roofline."
+    told = ["Tick: a tenth of a decode step of", "qwen3-0.6b on h200-sxm, at its roofline"]
     title = alt.Title("Scheduler and batch preparation", subtitle=told)
     return finished(alt.layer(bars, ticks).properties(width=480, height=340, title=title))
