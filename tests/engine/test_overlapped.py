@@ -12,6 +12,7 @@ from fakes import EOS, CheckingExecutor, expected_output, fake_engine
 from hypothesis import settings
 from recorded_runs import record  # pyright: ignore[reportMissingImports]  # of tests/trace
 
+from minillm import LLM
 from minillm.build import build_engine, header_of
 from minillm.clock import WallClock
 from minillm.config import ConfigError
@@ -24,6 +25,7 @@ from minillm.moves import NO_MOVES
 from minillm.overlapped import OverlappedEngine
 from minillm.request import RequestOutput, SamplingParams
 from minillm.run_summary import RunSummary
+from minillm.scheduling import Scheduler
 from minillm.trace.digest import Digest
 from minillm.trace.fold import apply
 from minillm.trace.recorder import Recorder
@@ -170,6 +172,46 @@ def test_a_failure_ends_both_steps_in_flight_and_no_block_is_trusted() -> None:
     assert outputs[again].outputs[0].token_ids == expected_output(prompts[0], 8, ignore_eos=True)
     assert outputs[again].metrics.num_cached_tokens == 0
     engine.kv_cache.check()
+
+
+def test_an_answer_that_was_complete_stays_so_when_its_static_batch_fails_later() -> None:
+    executor = CheckingExecutor(4, fail_at=[4])
+    engine = fake_engine("static", executor=executor, overlapped=True, num_blocks=60, block_size=4)
+    short = engine.add_request([1, 2, 3], greedy(2, ignore_eos=True))
+    long = engine.add_request([4, 5, 6], greedy(9, ignore_eos=True))
+    steps, outputs = serve(engine)
+    assert outputs[short].outputs[0].finish_reason == "length"
+    assert outputs[long].outputs[0].finish_reason == "error"
+    assert outputs[short].outputs[0].token_ids == expected_output([1, 2, 3], 2, ignore_eos=True)
+    _trace(engine, steps).metrics()
+
+
+def test_a_trace_plays_after_a_failed_step_in_which_one_would_have_been_done() -> None:
+    executor = CheckingExecutor(4, fail_at=[0])
+    engine = fake_engine("static", executor=executor, overlapped=True, num_blocks=60, block_size=4)
+    engine.add_request([1, 2, 3], greedy(1))
+    engine.add_request([4, 5, 6], greedy(4))
+    engine.step()
+    again = engine.add_request([7, 8], greedy(3, ignore_eos=True))
+    steps, outputs = serve(engine)
+    assert outputs[again].outputs[0].finish_reason == "length"
+    assert len(_trace(engine, steps).requests) == 3
+
+
+def test_a_policy_may_observe_and_schedule_by_itself() -> None:
+    class Own(Scheduler):
+        def schedule(self, *args: Any) -> Any:
+            return super().schedule(*args)
+
+        def observe(self, step: Step) -> None:
+            seen.append([row.num_new_tokens for row in self.computed])
+
+    for overlapped in (False, True):
+        seen: list[list[int]] = []
+        engine = fake_engine(Own(), overlapped=overlapped, num_blocks=60)
+        engine.add_request([1, 2, 3], greedy(3, ignore_eos=True))
+        serve(engine)
+        assert seen == [[3], [1], [1]]
 
 
 def test_an_abort_between_two_steps_returns_known_tokens_only() -> None:
@@ -347,6 +389,18 @@ ASKED = [
     SamplingParams(temperature=0, max_tokens=1),
     SamplingParams(temperature=1.0, top_p=0.8, max_tokens=12),
 ]
+
+
+def test_the_trace_of_an_llm_has_what_is_in_flight(pocket: LoadedModel) -> None:
+    llm = LLM(pocket, async_scheduling=True, num_blocks=40)
+    llm.engine.add_request([5, 6, 7], SamplingParams(max_tokens=9, ignore_eos=True))
+    llm.engine.step()
+    late = llm.engine.add_request([8, 9], SamplingParams(max_tokens=9))
+    llm.engine.step()
+    llm.engine.abort(late)
+    trace = llm.trace
+    assert len(trace.requests) == 2
+    assert len(trace.steps) == 3
 
 
 def test_left_open_it_is_for_cuda(pocket: LoadedModel) -> None:
