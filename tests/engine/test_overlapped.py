@@ -198,11 +198,8 @@ def test_a_trace_plays_after_a_failed_step_in_which_one_would_have_been_done() -
     assert len(_trace(engine, steps).requests) == 3
 
 
-def test_a_policy_may_observe_and_schedule_by_itself() -> None:
+def test_a_policy_may_observe_by_itself() -> None:
     class Own(Scheduler):
-        def schedule(self, *args: Any) -> Any:
-            return super().schedule(*args)
-
         def observe(self, step: Step) -> None:
             seen.append([row.num_new_tokens for row in self.computed])
 
