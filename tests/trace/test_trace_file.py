@@ -150,7 +150,7 @@ STEP = Step(index=0, start=0, duration=1, events=(Added("a", 0, 3, 1),))
     [
         (b"", "is empty"),
         (b'{"minillm_trace":1', "breaks off within its first line"),
-        (gzip.compress(b"x" * 99), "compressed"),
+        (gzip.compress(b"x" * 99, mtime=0), "compressed"),
         (b"\x7fELF\0\0\0\n", "binary"),
         (b"TIMESTAMP,ContextTokens\n1,2\n", "not a minillm trace"),
         (b'[{"ph": "X"}]\n', "not a minillm trace"),
