@@ -291,9 +291,4 @@ class OverlappedEngine(Engine):
 def may_look_ahead(sampling: SamplingParams) -> bool:
     """False where the next token depends on the ids of those before it, and for parallel samples,
     which are born with their first token."""
-    penalties = (
-        sampling.repetition_penalty != 1
-        or sampling.presence_penalty != 0
-        or sampling.frequency_penalty != 0
-    )
-    return sampling.n == 1 and not penalties
+    return sampling.n == 1 and not sampling.has_penalties

@@ -26,12 +26,7 @@ def is_plain(params: SamplingParams) -> bool:
 
 
 def _edits(params: SamplingParams) -> bool:
-    return (
-        params.repetition_penalty != 1
-        or params.presence_penalty != 0
-        or params.frequency_penalty != 0
-        or params.min_tokens > 0
-    )
+    return params.has_penalties or params.min_tokens > 0
 
 
 class Draw:
