@@ -19,10 +19,7 @@ from minillm.kernels.synthetic import Heads
 from minillm.kernels.tiles import KINDS, AttentionShape, Kind, choose_tiles, gpu_of, tuned_tiles
 from minillm.kernels.tune import tune
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-]
+pytestmark = pytest.mark.gpu
 DTYPES = [(torch.float32, 2e-5), (torch.float16, 4e-3), (torch.bfloat16, 0.03)]
 
 
