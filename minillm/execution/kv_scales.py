@@ -15,10 +15,10 @@ from minillm.execution.batch import Row
 from minillm.execution.kv_tensors import KVTensors, Scales
 from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.packing import PagedAttention, forward, pack
+from minillm.kernels.fp8 import scale_for
 from minillm.request import Request, SamplingParams
 
 TOKENS = 256  # of the calibration
-TOP = 200.0  # the largest value seen is stored as at most this; e4m3 reaches 448
 BLOCK_SIZE = 16
 
 
@@ -46,12 +46,6 @@ class RangeFinder:
             layer, q, k, v,
             scale=scale, sliding_window=sliding_window, softcap=softcap, sinks=sinks,
         )  # fmt: skip
-
-
-def scale_for(x: torch.Tensor) -> torch.Tensor:
-    """x: [T, Hkv, D] → [Hkv] fp32, the least powers of two that bring |x| to TOP at most."""
-    largest = x.float().abs().amax((0, 2))
-    return torch.where(largest > 0, torch.exp2(torch.ceil(torch.log2(largest / TOP))), 1.0)
 
 
 @torch.inference_mode()

@@ -12,6 +12,13 @@ from minillm.config import ConfigError
 
 FP8 = torch.float8_e4m3fn
 FP8_MAX = 448.0
+TOP = 200.0  # what the largest value that a scale was made for is stored as, at most
+
+
+def scale_for(x: torch.Tensor) -> torch.Tensor:
+    """x: [T, Hkv, D] → [Hkv] fp32, the least powers of two that bring |x| to TOP at most."""
+    largest = x.float().abs().amax((0, 2))
+    return torch.where(largest > 0, torch.exp2(torch.ceil(torch.log2(largest / TOP))), 1.0)
 
 
 def to_fp8(x: torch.Tensor, scale: torch.Tensor | None) -> torch.Tensor:

@@ -19,6 +19,7 @@ from minillm.bench.kernels.measure import Row, measure
 from minillm.bench.kernels.reference import error
 from minillm.bench.kernels.run import Unavailable
 from minillm.config import ConfigError
+from minillm.kernels.fp8 import to_fp8
 from minillm.kernels.layouts import LAYOUTS
 from minillm.kernels.synthetic import Heads
 
@@ -35,14 +36,14 @@ def rows_of(*cases: Case, deadline: float = float("inf")) -> list[Row]:
 
 
 def test_bytes_and_operations_are_counted() -> None:
-    assert DECODES.kv_bytes == 2 * 3 * 64 * 2 * 16 * 4  # K and V, tokens, KV heads, sizes
+    assert DECODES.kv_bytes(FP32) == 2 * 3 * 64 * 2 * 16 * 4  # K and V, tokens, KV heads, sizes
     assert DECODES.flops == 4 * 3 * 64 * 4 * 16  # q·k and p·v, two operations each
     whole = prefill(2, 32, HEADS, ("minillm torch",))
     assert whole.flops == 4 * 4 * 16 * 2 * sum(range(1, 33))
     chunk = replace(whole, lengths=((8, 32),))
     assert chunk.flops == 4 * 4 * 16 * sum(range(25, 33))
     wrote = replace(whole, contenders=("write_kv torch",), lengths=((32, 32),))
-    assert (wrote.kv_bytes, wrote.flops) == (2 * 2 * 32 * 2 * 16 * 2, 0)
+    assert (wrote.kv_bytes(torch.bfloat16), wrote.flops) == (2 * 2 * 32 * 2 * 16 * 2, 0)
     assert [c.limit for c in (DECODES, whole, wrote)] == ["memory", "compute", "memory"]
 
 
@@ -97,6 +98,39 @@ def test_what_raises_or_does_not_run_is_told(monkeypatch: pytest.MonkeyPatch) ->
     first, second = rows_of(replace(DECODES, contenders=("minillm torch", "torch SDPA")))
     assert first.remark == "failed (RuntimeError: no such kernel)"
     assert second.remark == "not measured (not installed)"
+
+
+def test_an_fp8_cache_counts_its_own_bytes_and_may_round() -> None:
+    names = ("minillm torch", "minillm torch FP8")
+    exact, rounded = rows_of(replace(DECODES, contenders=names))
+    assert (exact.status, rounded.status) == ("measured", "measured")
+    assert exact.error is not None
+    assert rounded.error is not None
+    assert exact.error < 1e-4 < 0.01 < rounded.error < 0.1
+    bytes_read = [row.gb_per_s * row.median_us * 1e3 for row in (exact, rounded)]  # type: ignore[operator]
+    assert bytes_read == pytest.approx([DECODES.kv_bytes(FP32), DECODES.kv_bytes(FP32) / 4])
+
+
+def test_a_cache_that_another_scale_wrote_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = CONTENDERS["minillm torch FP8"]
+
+    def wrong(batch) -> Run:
+        with monkeypatch.context() as patch:
+            patch.setattr(contenders, "to_fp8", lambda x, scale: to_fp8(x, scale * 2))
+            return right(batch)
+
+    monkeypatch.setitem(CONTENDERS, "minillm torch FP8", wrong)
+    (row,) = rows_of(replace(DECODES, contenders=("minillm torch FP8",)))
+    assert row.status == "wrong"
+
+
+def test_fp8_is_not_measured_where_it_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ConfigError("this GPU is too old")
+
+    monkeypatch.setattr(contenders, "check_fp8", refuse)
+    (row,) = rows_of(replace(DECODES, contenders=("minillm torch FP8",)))
+    assert row.remark == "not measured (this GPU is too old)"
 
 
 def test_sequences_of_different_lengths_have_no_dense_batch() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kernels.paged_case import Case, lengths
 
 from minillm.config import ConfigError
-from minillm.kernels.fp8 import FP8_MAX, check_fp8, to_fp8
+from minillm.kernels.fp8 import FP8_MAX, TOP, check_fp8, scale_for, to_fp8
 
 
 @settings(deadline=None, max_examples=40)
@@ -58,3 +58,12 @@ def test_a_gpu_that_cannot_read_it_is_refused(monkeypatch: pytest.MonkeyPatch):
         check_fp8("triton", cuda)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     check_fp8("triton", cuda)
+
+
+def test_scales_are_powers_of_two_that_leave_room():
+    x = torch.tensor([[[3.0, -5.0], [0.0, 0.0], [1e-3, 2e-3]]])
+    scales = scale_for(x)
+    assert scales.log2().frac().abs().max() == 0
+    assert scales[1] == 1
+    largest = x.abs().amax((0, 2)) / scales
+    assert bool((largest <= TOP).all() and (largest[[0, 2]] > TOP / 2).all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -45,10 +46,10 @@ class Case:
     def is_write(self) -> bool:
         return all(contender.startswith("write") for contender in self.contenders)
 
-    @property
-    def kv_bytes(self) -> int:
-        """Keys and values that must be read; for a write, read and written."""
-        per_token = 2 * self.heads.num_kv_heads * self.heads.head_dim * self.dtype.itemsize
+    def kv_bytes(self, dtype: torch.dtype) -> int:
+        """Keys and values that must be read from caches of `dtype`; for a write, read and
+        written."""
+        per_token = 2 * self.heads.num_kv_heads * self.heads.head_dim * dtype.itemsize
         if self.is_write:
             return 2 * per_token * self.num_tokens
         return per_token * sum(total for _, total in self.lengths)
@@ -69,9 +70,10 @@ class Case:
         return "compute" if all(new > 1 for new, _ in self.lengths) else "both"
 
 
-def decode(
+def _uniform(
+    kind: Literal["decode", "prefill"],
     count: int,
-    context: int,
+    tokens: int,
     heads: Heads,
     contenders: tuple[str, ...],
     *,
@@ -79,24 +81,13 @@ def decode(
     dtype: torch.dtype = torch.bfloat16,
     block_size: int = 16,
 ) -> Case:
-    lengths, suffix = ((1, context),) * count, f", {note}" if note else ""
-    name = f"decode {count} × {_tokens(context)}{suffix}"
+    """`count` sequences of `tokens`: one of them new, or all."""
+    lengths = ((1 if kind == "decode" else tokens, tokens),) * count
+    name = f"{kind} {count} × {_tokens(tokens)}{f', {note}' if note else ''}"
     return Case(name, heads, lengths, contenders, dtype, block_size)
 
 
-def prefill(
-    count: int,
-    length: int,
-    heads: Heads,
-    contenders: tuple[str, ...],
-    *,
-    note: str = "",
-    dtype: torch.dtype = torch.bfloat16,
-    block_size: int = 16,
-) -> Case:
-    lengths, suffix = ((length, length),) * count, f", {note}" if note else ""
-    name = f"prefill {count} × {_tokens(length)}{suffix}"
-    return Case(name, heads, lengths, contenders, dtype, block_size)
+decode, prefill = partial(_uniform, "decode"), partial(_uniform, "prefill")
 
 
 def _tokens(n: int) -> str:
@@ -122,6 +113,7 @@ GPU_CASES = (
     decode(64, 4 * K, LLAMA, ("minillm", "simple_attention"), note="blocks of 1", block_size=1),
     decode(64, 4 * K, LLAMA, ("minillm",), note="blocks of 64", block_size=64),
     decode(64, 4 * K, LLAMA, tuple(f"minillm {each}" for each in LAYOUTS), note="layouts"),
+    decode(64, 4 * K, LLAMA, ("minillm", "minillm FP8"), note="FP8 KV cache"),
     decode(64, 4 * K, LLAMA, ("minillm", "minillm CSR"), note="page tables"),
     decode(16, 4 * K, MHA, ("minillm", *_DENSE), note="MHA"),
     decode(256, 4 * K, MQA, ("minillm", *_DENSE), note="MQA"),
@@ -137,6 +129,7 @@ GPU_CASES = (
 
 _CPU = ("minillm torch", *_DENSE)
 _ONE = ("minillm torch",)
+_FP8 = ("minillm torch", "minillm torch FP8")
 _CPU_LAYOUTS = tuple(f"minillm torch {each}" for each in LAYOUTS)
 CPU_CASES = (
     decode(8, 4 * K, SMALL, _CPU, dtype=torch.float32),
@@ -144,6 +137,7 @@ CPU_CASES = (
     decode(8, 4 * K, SMALL, _ONE, note="blocks of 1", dtype=torch.float32, block_size=1),
     decode(8, 4 * K, SMALL, _ONE, note="blocks of 128", dtype=torch.float32, block_size=128),
     decode(8, 4 * K, SMALL, _CPU_LAYOUTS, note="layouts", dtype=torch.float32),
+    decode(8, 4 * K, SMALL, _FP8, note="FP8 KV cache", dtype=torch.float32),
     prefill(2, 512, SMALL, _CPU, dtype=torch.float32),
     Case(
         "mixed: 6 decodes, chunks of 64 and 192",

@@ -15,8 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from minillm.bench.kernels.external import flash_infer, flex_attention
 from minillm.bench.kernels.run import Run, Unavailable
+from minillm.config import ConfigError
 from minillm.kernels import paged_attention, write_kv
 from minillm.kernels.csr_pages import CsrPages
+from minillm.kernels.fp8 import FP8, check_fp8, scale_for, to_fp8
 from minillm.kernels.layouts import LAYOUTS, as_nhd, convert
 from minillm.kernels.plan import AttentionPlan
 from minillm.kernels.synthetic import Batch
@@ -37,6 +39,33 @@ def minillm(backend: str, layout: str = "NHD") -> Prepare:
                 *tensors, scale=scale, plan=batch.plan, layout=layout, backend=backend
             )
         )
+
+    return prepare
+
+
+def fp8(backend: str) -> Prepare:
+    """Keys and values of one byte each, scaled per KV head. Its error is that of the rounding."""
+
+    def prepare(batch: Batch) -> Run:
+        _must_run(backend, batch)
+        try:
+            check_fp8(backend, batch.q.device)
+        except ConfigError as problem:
+            raise Unavailable(str(problem)) from None
+        q, *caches, tables, lens, starts = batch.tensors
+        scales = [scale_for(each) for each in (batch.keys, batch.values)]
+        k, v = (
+            to_fp8(cache.flatten(0, 1), scale).view(cache.shape)
+            for cache, scale in zip(caches, scales, strict=True)
+        )
+
+        def run() -> torch.Tensor:
+            return paged_attention(
+                q, k, v, tables, lens, starts, scale=batch.heads.scale, plan=batch.plan,
+                k_scale=scales[0], v_scale=scales[1], backend=backend,
+            )  # fmt: skip
+
+        return Run(run, kv_dtype=FP8)
 
     return prepare
 
@@ -170,7 +199,9 @@ CONTENDERS: dict[str, Prepare] = {
     "minillm": minillm("triton"),
     "minillm, decodes apart": decodes_apart,
     "minillm CSR": csr,
+    "minillm FP8": fp8("triton"),
     "minillm torch": minillm("torch"),
+    "minillm torch FP8": fp8("torch"),
     "simple_attention": simple,
     "torch SDPA": sdpa(gathers=False),
     "gather + SDPA": sdpa(gathers=True),

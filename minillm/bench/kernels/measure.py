@@ -105,7 +105,8 @@ def _row(
     try:
         run = CONTENDERS[name](batch)
         off = error(run.rows(run.call()), wanted)
-        if off > ERRORS[case.dtype]:
+        kv_dtype = run.kv_dtype or case.dtype
+        if off > ERRORS[kv_dtype]:
             return Row(case.name, name, "wrong", f"off by {off:.2g}", error=off)
         took = time_run(run.call, device)
     except Unavailable as reason:
@@ -116,19 +117,20 @@ def _row(
         text = str(problem).strip().split("\n")[0][:200]
         return Row(case.name, name, "failed", f"{type(problem).__name__}: {text}")
     note = tiles_note(batch) if name == "minillm" else ""
-    return _measured(case, name, took, off, note, bandwidth, first)
+    return _measured(case, name, kv_dtype, took, off, note, bandwidth, first)
 
 
 def _measured(
     case: Case,
     name: str,
+    kv_dtype: torch.dtype,
     took: Timing,
     off: float,
     note: str,
     bandwidth: float,
     first: float | None,
 ) -> Row:
-    per_s = case.kv_bytes / took.median
+    per_s = case.kv_bytes(kv_dtype) / took.median
     return Row(
         case=case.name,
         contender=name,

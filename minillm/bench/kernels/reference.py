@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from minillm.kernels.fp8 import FP8
 from minillm.kernels.synthetic import Batch
 
-ERRORS = {torch.bfloat16: 0.02, torch.float16: 0.004, torch.float32: 1e-4}
+ERRORS = {FP8: 0.1, torch.bfloat16: 0.02, torch.float16: 0.004, torch.float32: 1e-4}
 QUERIES_AT_ONCE = 512
 
 

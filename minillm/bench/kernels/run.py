@@ -19,7 +19,8 @@ def as_it_is(out: torch.Tensor) -> torch.Tensor:
 @dataclass(frozen=True, slots=True)
 class Run:
     """`call` is what is measured; `rows` turns its result into [T, Hq, D], as `paged_attention`
-    gives it."""
+    gives it. `kv_dtype`: of the caches that it reads, where they are not of the batch's."""
 
     call: Callable[[], torch.Tensor]
     rows: Callable[[torch.Tensor], torch.Tensor] = as_it_is
+    kv_dtype: torch.dtype | None = None
