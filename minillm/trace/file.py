@@ -11,7 +11,7 @@ from pathlib import Path
 from minillm.events import Step
 from minillm.trace.fold import TraceError
 from minillm.trace.lines import decode
-from minillm.trace.records import Closing, Header, Keyframe
+from minillm.trace.records import Closing, Header, Keyframe, Note
 
 KEYFRAME_EVERY = 256  # steps
 
@@ -27,6 +27,7 @@ class FileContent:
     steps: list[Step] = field(default_factory=list)
     step_lines: list[int] = field(default_factory=list)
     keyframes: list[tuple[int, Keyframe]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     closing: Closing | None = None
     closing_line: int = 0
     truncated: bool = False
@@ -118,6 +119,10 @@ def _take(content: FileContent, number: int, line: bytes) -> None:
                 f"keyframe of step {record.keyframe} behind step {len(content.steps) - 1}"
             )
         content.keyframes.append((number, record))
+    elif isinstance(record, Note):
+        if record.note != len(content.steps) - 1 or not content.steps:
+            raise ValueError(f"note on step {record.note} behind step {len(content.steps) - 1}")
+        content.notes.append(record)
     elif isinstance(record, Closing):
         content.closing, content.closing_line = record, number
     else:

@@ -30,9 +30,9 @@ from minillm.events import (
     Unknown,
     Wait,
 )
-from minillm.trace.records import FORMAT_VERSION, Closing, Header, Keyframe
+from minillm.trace.records import FORMAT_VERSION, Closing, Header, Keyframe, Note
 
-Record = Header | Step | Keyframe | Closing
+Record = Header | Step | Keyframe | Note | Closing
 
 KnownEvent = (
     Added
@@ -90,6 +90,7 @@ class _Key(Struct):
     minillm_trace: int | None = None
     n: int | None = None
     keyframe: int | None = None
+    note: int | None = None
     closing: str | None = None
 
 
@@ -98,6 +99,7 @@ _key = msgspec.json.Decoder(_Key)
 _step = msgspec.json.Decoder(_StepLine)
 _raw_step = msgspec.json.Decoder(_RawStepLine)
 _keyframe = msgspec.json.Decoder(Keyframe)
+_note = msgspec.json.Decoder(Note)
 _closing = msgspec.json.Decoder(_ClosingLine)
 _header = msgspec.json.Decoder(Header)
 
@@ -136,6 +138,8 @@ def decode(line: bytes) -> Record:
             return _decode_step(line)
         if key.keyframe is not None:
             return _keyframe.decode(line)
+        if key.note is not None:
+            return _note.decode(line)
         if key.closing is not None:
             closing = _closing.decode(line)
             return Closing(
@@ -145,7 +149,7 @@ def decode(line: bytes) -> Record:
         raise ValueError(str(error)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    raise ValueError("neither a header, a step, a keyframe nor a closing record")
+    raise ValueError("neither a header, a step, a keyframe, a note nor a closing record")
 
 
 def _decode_step(line: bytes) -> Step:

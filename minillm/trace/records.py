@@ -1,8 +1,10 @@
-"""The records of a trace file besides `Step`: header, keyframe, closing (docs/trace-format.md).
+"""The records of a trace file besides `Step`: header, keyframe, note, closing
+(docs/trace-format.md).
 
 A trace file is UTF-8 text, one JSON object a line. The first line is the header; each other line
 is a step, a keyframe (the full folded state after the step before it, so that a reader can start
-there), or the closing record that ends an orderly run.
+there), a note that somebody pinned to the step before it, or the closing record that ends an
+orderly run.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ from msgspec import Struct, field
 
 from minillm.events import Event, Wait
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the newest that is read; a file says the lowest that its lines need
+MOST_NOTE_TEXT = 2_000  # characters: what a stage can show
 
 
 class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was run. No wall time, host or process id: the same run gives the same bytes."""
 
     # A factory, so that it is written although it is the default: it tells a trace from others.
-    minillm_trace: int = field(default_factory=lambda: FORMAT_VERSION)
+    minillm_trace: int = field(default_factory=lambda: 1)
     version: str = ""  # of minillm
     model: str = ""
     scheduler: str = ""
@@ -75,6 +78,23 @@ class Keyframe(Struct, kw_only=True, omit_defaults=True):
     sequences: list[SequenceState] = []  # in order of arrival at the engine
     cached: list[int] = []  # blocks that can be found by content, owned or not
     waits: tuple[Wait, ...] = ()
+
+
+class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What somebody has to say about step `note`; plain text, shown when that step is."""
+
+    note: int
+    text: str
+    by: str = ""  # who says it
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ValueError(f"the note on step {self.note} is empty: say something, or leave it")
+        if len(self.text) > MOST_NOTE_TEXT:
+            raise ValueError(
+                f"the note on step {self.note} has {len(self.text):,} characters; "
+                f"at most {MOST_NOTE_TEXT:,} can be shown: make it two"
+            )
 
 
 class Closing(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from minillm.events import Step
 from minillm.trace import file
@@ -13,7 +15,7 @@ from minillm.trace.digest import Digest, Gaps, RequestRecord, Series
 from minillm.trace.file import KEYFRAME_EVERY
 from minillm.trace.fold import State, TraceError, apply
 from minillm.trace.lines import Record, encode
-from minillm.trace.records import Closing, Header, Keyframe
+from minillm.trace.records import FORMAT_VERSION, Closing, Header, Keyframe, Note
 
 if TYPE_CHECKING:
     from minillm.trace.blame import Blame
@@ -25,7 +27,8 @@ class Trace:
 
     `steps` may still grow while a recorder appends to it: whatever is asked is answered for the
     steps there are at that moment, and each step is folded once. Any thread may ask.
-    `truncated`: the file it came from was cut off by a crash, within its last line.
+    `truncated`: the file it came from was cut off by a crash, within its last line. `notes` are
+    what somebody pinned to its steps, in the order of the steps.
     """
 
     def __init__(
@@ -35,7 +38,11 @@ class Trace:
         closing: Closing | None = None,
         *,
         truncated: bool = False,
+        notes: Iterable[Note] = (),
     ) -> None:
+        self.notes = tuple(sorted(notes, key=lambda note: note.note))
+        if self.notes:
+            header = msgspec.structs.replace(header, minillm_trace=FORMAT_VERSION)
         self.header = header
         self.steps: list[Step] = [] if steps is None else steps
         self.closing = closing
@@ -49,7 +56,13 @@ class Trace:
     def load(cls, path: str | os.PathLike[str]) -> Trace:
         """Read and check a trace file: what loads can be played. Raises TraceError."""
         content = file.read(path)
-        trace = cls(content.header, content.steps, content.closing, truncated=content.truncated)
+        trace = cls(
+            content.header,
+            content.steps,
+            content.closing,
+            truncated=content.truncated,
+            notes=content.notes,
+        )
         digest, number = trace._digest, 1
         keyframes = iter(content.keyframes)
         next_keyframe = next(keyframes, None)
@@ -73,23 +86,48 @@ class Trace:
         file.write(path, (encode(record) for record in self.records()))
 
     def records(self) -> Iterator[Record]:
-        """The records of the file, in order: header, steps with keyframes between, closing."""
+        """The records of the file, in order: header, steps with keyframes and notes between,
+        closing."""
         yield self.header
-        yield from self._steps_and_keyframes()
+        yield from self._between()
         if self.closing is not None:
             yield self.closing
 
-    def _steps_and_keyframes(self) -> Iterator[Step | Keyframe]:
-        digest = self._read()
+    def _between(self) -> Iterator[Step | Keyframe | Note]:
+        digest, notes = self._read(), list(reversed(self.notes))
         for index in range(len(digest.series.end)):
             yield self.steps[index]
             if (index + 1) % KEYFRAME_EVERY == 0:
                 yield digest.keyframes[index // KEYFRAME_EVERY]
+            while notes and notes[-1].note == index:
+                yield notes.pop()
 
     def lines(self) -> Iterator[str]:
         """The lines of the file, without their newlines."""
         for record in self.records():
             yield encode(record).decode()
+
+    def with_notes(self, notes: Iterable[Note]) -> Trace:
+        """The same run, as far as it is recorded, with `notes` in place of those it has. Raises
+        TraceError for a note on a step that is not there."""
+        notes = tuple(notes)
+        for note in notes:
+            self._check_step(note.note)
+        header = msgspec.structs.replace(self.header, minillm_trace=1)
+        return Trace(header, list(self.steps), self.closing, truncated=self.truncated, notes=notes)
+
+    def with_note(self, step: int, text: str, by: str = "") -> Trace:
+        """The same with one more note, on `step`. Raises TraceError where that cannot be."""
+        try:
+            note = Note(note=step, text=text, by=by)
+        except ValueError as error:
+            raise TraceError(str(error)) from None
+        return self.with_notes((*self.notes, note))
+
+    def _check_step(self, n: int) -> None:
+        if not 0 <= n < len(self.steps):
+            held = f"steps 0 to {len(self.steps) - 1}" if self.steps else "no steps"
+            raise TraceError(f"there is no step {n}: the trace has {held}")
 
     @property
     def requests(self) -> list[RequestRecord]:

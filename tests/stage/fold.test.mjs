@@ -111,6 +111,17 @@ test("seeking anywhere gives what folding from the start gives", () => {
   assert.equal(recording.positionAt(52), 9);
 });
 
+test("notes are kept in order, once, however often they are sent", () => {
+  const recording = createRecording(HEADER);
+  const step = (n) => ({ n, t: n * 5, d: 5 });
+  const records = [step(0), { note: 0, text: "first", by: "t" }, { note: 0, text: "second" }, step(1), { note: 1, text: "first" }];
+  recording.append(records);
+  recording.append(records.slice(1));
+  assert.deepEqual(recording.notes.map((each) => [each.note, each.text, each.by]),
+    [[0, "first", "t"], [0, "second", undefined], [1, "first", undefined]]);
+  assert.equal(recording.length, 2);
+});
+
 test("very long recordings keep a bounded number of keyframes and still seek", () => {
   const recording = createRecording(HEADER);
   const steps = [{ n: 0, t: 0, d: 5, e: [["added", "a", 0, 3, 1e6], ["admitted", "a", 0]], p: [["a", 3]] }];

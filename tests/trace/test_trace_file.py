@@ -156,7 +156,7 @@ STEP = Step(index=0, start=0, duration=1, events=(Added("a", 0, 3, 1),))
         (b'[{"ph": "X"}]\n', "not a minillm trace"),
         (b'{"n":0,"t":0,"d":0}\n', "not a minillm trace"),
         (b"\xff\xfe\xfd\n", "not a minillm trace"),
-        (b'{"minillm_trace":99}\n', "format 99, newer than the 1"),
+        (b'{"minillm_trace":99}\n', "format 99, newer than the 2"),
         (b'{"minillm_trace":1}\n', r"line 1: .*block_size"),
         (_lines({**msgspec.to_builtins(HEADER), "num_blocks": 0}), "line 1: num_blocks is 0"),
         (_lines(HEADER, HEADER), "line 2: a second header"),

@@ -11,6 +11,7 @@ export function createRecording(header) {
   let interval = 64;
   let base = emptyState(header);
   const steps = [];
+  const notes = []; // as recorded, in order: {note: n of its step, text, by?}
   const keyframes = new Map();
   const timeline = createTimeline();
   let front = copyState(base);
@@ -30,6 +31,9 @@ export function createRecording(header) {
         base = stateFromKeyframe(header, record);
         front = copyState(base);
         current = { position: -1, state: copyState(base) };
+      } else if (record.note !== undefined) {
+        const { note, text } = record;
+        if (!notes.some((kept) => kept.note === note && kept.text === text)) notes.push(record);
       } else if (record.closing !== undefined) {
         closing = record;
       }
@@ -71,7 +75,7 @@ export function createRecording(header) {
   }
 
   return {
-    header, steps, timeline, append, stateAt, positionAt,
+    header, steps, notes, timeline, append, stateAt, positionAt,
     get length() { return steps.length; },
     get closing() { return closing; },
   };
