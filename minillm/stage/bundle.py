@@ -4,17 +4,20 @@ The stage's modules keep a convention that makes joining them plain text work: a
 statement that starts a line and ends with `from "./x.js";`, names no alias, and what is exported
 is marked at its declaration (`export function`, `export const`). So the modules are put one after
 the other, each after those it imports, without those words. Names at the top level are shared by
-all and must differ.
+all and must differ. A catalogue of texts, imported as JSON by one statement on one line, becomes a
+constant.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
 _IMPORT = re.compile(r'^import\s+\{[^}]*\}\s+from\s+"(\.[^"]+)";\n', re.MULTILINE)
+_JSON = re.compile(r'^import (\w+) from "(\.[^"]+\.json)" with \{ type: "json" \};\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function |const |class )", re.MULTILINE)
 _DECLARED = re.compile(
     r"^(?:export )?(?:async )?(?:function|const|let|class) ([A-Za-z_$][\w$]*)", re.MULTILINE
@@ -68,7 +71,13 @@ def _collect(path: Path, ordered: dict[Path, str], above: tuple[Path, ...]) -> N
         return
     if path in above:
         raise BundleError(f"{path.name}: imports go round in a circle")
-    source = path.read_text(encoding="utf-8")
+    source = _JSON.sub(lambda found: _constant(path, *found.groups()), path.read_text("utf-8"))
     for target in _IMPORT.findall(source):
         _collect((path.parent / target).resolve(), ordered, (*above, path))
     ordered[path] = source
+
+
+def _constant(importer: Path, name: str, target: str) -> str:
+    value = json.loads((importer.parent / target).read_text("utf-8"))
+    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+    return f"const {name} = {text};\n"

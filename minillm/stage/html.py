@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
+from minillm.messages import DEFAULT, say
 from minillm.stage.bundle import bundle, stylesheet
 
 _PAGE_STYLE = "html,body{margin:0;height:100%}#minillm-stage{height:100vh}"
@@ -19,27 +20,28 @@ def to_html(
     record_lines: Iterable[str],
     *,
     title: str = "",
+    language: str = DEFAULT,
     **options: Any,
 ) -> str:
     """The page. `header_json` and each of `record_lines` are lines of a trace file, as text.
 
-    `options` go to the stage: `start` (the step shown first), `autoplay`, `select`, `present`,
-    `compact`, `theme` ("auto", "dark" or "light").
+    `language` is one of `minillm.messages.LANGUAGES`. `options` go to the stage: `start` (the step
+    shown first), `autoplay`, `select`, `present`, `compact`, `theme` ("auto", "dark" or "light").
     """
     header = json.loads(header_json)
     lines = ",\n".join(line.strip() for line in record_lines if line.strip())
-    payload = (
-        f'{{"header":{header_json.strip()},"options":{json.dumps(options)},"records":[{lines}]}}'
-    )
+    given = json.dumps({"language": language, **options})
+    payload = f'{{"header":{header_json.strip()},"options":{given},"records":[{lines}]}}'
     script = bundle("page")
     style = _PAGE_STYLE + stylesheet()
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; "
         f"style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
     )
-    name = title or header.get("title") or header.get("scene") or "minillm trace"
+    tag = say(language, "stage.tag")
+    name = title or header.get("title") or header.get("scene") or say(language, "stage.recording")
     return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{tag}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(name)}</title>\n<style>{style}</style>\n</head>\n<body>\n"

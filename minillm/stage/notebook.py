@@ -6,26 +6,31 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from minillm.messages import DEFAULT, spoken
 from minillm.stage.bundle import bundle, stylesheet
 
 if TYPE_CHECKING:
     from minillm.trace import Trace
 
 
-def show(trace: Trace, *, height: int = 620, **options: Any) -> Any:
-    """A widget that plays `trace`. `height` is in CSS px; `options` go to the stage: `start` (the
-    step shown first), `autoplay`, `select`, `present`, `compact`, `theme`.
+def show(trace: Trace, *, height: int = 620, language: str = DEFAULT, **options: Any) -> Any:
+    """A widget that plays `trace`. `height` is in CSS px; `language` is one of
+    `minillm.messages.LANGUAGES`; `options` go to the stage: `start` (the step shown first),
+    `autoplay`, `select`, `present`, `compact`, `theme`.
 
     Raises ModuleNotFoundError, with what to install, where anywidget is missing.
     """
-    return _widget()(traces=f"[{_payload(trace)}]", options={"height": height, **options})
+    given = {"height": height, "language": spoken(language), **options}
+    return _widget()(traces=f"[{_payload(trace)}]", options=given)
 
 
-def compare(a: Trace, b: Trace, *, height: int = 1080, **options: Any) -> Any:
+def compare(
+    a: Trace, b: Trace, *, height: int = 1080, language: str = DEFAULT, **options: Any
+) -> Any:
     """A widget that plays two traces, `a` above `b`, by one clock: both show the same moment of
     engine time, on axes of the same length, and a request selected in one is selected in both."""
-    payload = f"[{_payload(a)},{_payload(b)}]"
-    return _widget()(traces=payload, options={"height": height, "compact": True, **options})
+    given = {"height": height, "language": spoken(language), "compact": True, **options}
+    return _widget()(traces=f"[{_payload(a)},{_payload(b)}]", options=given)
 
 
 def _payload(trace: Trace) -> str:

@@ -15,7 +15,8 @@ import { createTimelineView } from "./js/draw-timeline.js";
 import { blockView, waitsBySequence } from "./js/fold.js";
 import { createFrame, fillLegend } from "./js/frame.js";
 import { listenToKeys } from "./js/keys.js";
-import { count, narrate, plain } from "./js/narration.js";
+import { count, createSpeaker } from "./js/messages.js";
+import { narrate, plain } from "./js/narration.js";
 import { createPlayer } from "./js/player.js";
 import { describeBlock, listenToPointer } from "./js/pointing.js";
 import { createRecording } from "./js/recording.js";
@@ -31,7 +32,8 @@ const NARROW = 880; // CSS px of width below which the stage folds
 /**
  * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
  * the step that costs most waiting); hold: ms to rest on it before autoplay goes on; select: id selected at first; present: type ×1.4; compact: fold to
- * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto";
+ * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto"; language
+ * "en" | "zh".
  * Two stages by one clock: until: length of the time axis (ns); onFrame({time, selection}): what
  * was drawn; leader: the stage that moves this one, by follow({time, selection}).
  * wholePage: keys work wherever the pointer is; onControl({action, value}): what the live host is
@@ -39,12 +41,14 @@ const NARROW = 880; // CSS px of width below which the stage folds
  */
 export function createStage(root, options = {}) {
   const live = options.mode === "live";
+  const say = createSpeaker(options.language ?? "en");
   root.classList.add("minillm-stage");
   toggle(root, "ms-present", Boolean(options.present));
   toggle(root, "ms-led", Boolean(options.leader));
   root.tabIndex = 0;
   root.setAttribute("role", "application");
-  root.setAttribute("aria-label", "stage");
+  root.setAttribute("aria-label", say("stage.label"));
+  root.lang = say("stage.tag");
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab: the keys are the stage's
   const look = createLook(root, options.present ? 1.4 : 1);
   const frame = createFrame(root, "");

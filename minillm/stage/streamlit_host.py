@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from minillm.messages import DEFAULT, spoken
 from minillm.stage.bundle import bundle, stylesheet
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def stage(
     mode: Literal["replay", "live"] = "replay",
     running: bool = False,
     height: int = 720,
+    language: str = DEFAULT,
     on_control: Callable[[], None] | None = None,
     **options: Any,
 ) -> ComponentResult:
@@ -37,8 +39,9 @@ def stage(
 
     `header` and `records` are the parsed lines of a trace file; `records` only ever grows within
     one `session` (any string; a new one makes the stage start over). `running`: in live mode,
-    whether the engine runs. `height` is in CSS px. `options`: `start`, `autoplay`, `hold`,
-    `select`, `present`, `compact`, `theme`; changing one of them starts the stage over.
+    whether the engine runs. `height` is in CSS px. `language` is one of
+    `minillm.messages.LANGUAGES`. `options`: `start`, `autoplay`, `hold`, `select`, `present`,
+    `compact`, `theme`; changing one of them or the language starts the stage over.
 
     `result.control` is, for the run it causes, `{"action": "play" | "pause" | "step" | "speed",
     "value": …}`: what a live engine is asked to do (`value` of "speed": steps per second, None
@@ -60,7 +63,7 @@ def stage(
             "mode": mode,
             "running": running,
             "height": height,
-            "options": options,
+            "options": {"language": spoken(language), **options},
         },
         on_control_change=on_control or _nothing,
         on_ack_change=_nothing,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from minillm.events import Step
+from minillm.messages import DEFAULT
 from minillm.trace import file
 from minillm.trace.digest import Digest, Gaps, RequestRecord, Series
 from minillm.trace.file import KEYFRAME_EVERY
@@ -195,12 +196,13 @@ class Trace:
 
         return memory(self)
 
-    def to_html(self, path: str | os.PathLike[str]) -> None:
-        """Write one self-contained page that plays this trace, offline."""
+    def to_html(self, path: str | os.PathLike[str], *, language: str = DEFAULT) -> None:
+        """Write one self-contained page that plays this trace, offline, in one of
+        `minillm.messages.LANGUAGES`."""
         from minillm.stage.html import to_html
 
         header, *lines = self.lines()
-        file.write(path, [to_html(header, lines).encode()])
+        file.write(path, [to_html(header, lines, language=language).encode()])
 
     def to_perfetto(self, path: str | os.PathLike[str]) -> None:
         """Write a Chrome trace, for ui.perfetto.dev."""

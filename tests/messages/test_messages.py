@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from minillm.messages import DEFAULT, LANGUAGES, PLACEHOLDER, catalogue, say
+from minillm.messages import DEFAULT, LANGUAGES, PLACEHOLDER, catalogue, say, tell
 
 OTHERS = [language for language in LANGUAGES if language != DEFAULT]
 _HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -63,3 +63,15 @@ def test_values_are_put_in_as_they_stand(monkeypatch):
 def test_an_unknown_language_is_an_error():
     with pytest.raises(KeyError, match="'fr'"):
         catalogue("fr")
+
+
+def test_badges_stay_parts(monkeypatch):
+    texts = {"a.b": "{who} waits{why}."}
+    monkeypatch.setattr("minillm.messages.catalogue", lambda language: texts)
+    who = [{"id": "7"}, {"text": " and "}, {"id": "8"}]
+    assert tell("en", "a.b", who=who, why="") == [*who, {"text": " waits."}]
+    assert tell("en", "a.b", who="all", why=who) == [
+        {"text": "all waits"},
+        *who,
+        {"text": "."},
+    ]

@@ -45,6 +45,19 @@ def test_the_bundle_refuses_what_breaks_its_convention(tmp_path: Path) -> None:
         join(tmp_path / "b.js")
 
 
+def test_a_catalogue_becomes_a_constant(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text('import t from "./t.json" with { type: "json" };\nf(t);\n')
+    (tmp_path / "t.json").write_text('{"a":\n  "</script> 块"}')
+    assert join(tmp_path / "a.js") == 'const t = {"a": "\\u003c/script> 块"};\nf(t);\n'
+
+
+def test_a_page_is_in_the_language_asked_for() -> None:
+    header, records = synthetic_traces.lines(synthetic_traces.one_long())
+    assert '<html lang="zh-CN">' in to_html(header, records, language="zh")
+    with pytest.raises(KeyError, match="'fr'; it speaks en, zh"):
+        to_html(header, records, language="fr")
+
+
 def test_no_host_loads_what_it_does_not_need() -> None:
     code = (
         "import sys, minillm.stage, minillm.stage.html, minillm.stage.streamlit_host, "
@@ -66,7 +79,7 @@ def test_a_page_holds_its_trace_as_inert_text() -> None:
     trace = json.loads(data.group(1))
     assert trace["header"] == json.loads(header)
     assert trace["records"] == [json.loads(line) for line in records]
-    assert trace["options"] == {"start": 3}
+    assert trace["options"] == {"language": "en", "start": 3}
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy

@@ -2,7 +2,8 @@
 // led by the logical number of its first. The fill of each cell is the fill of its block.
 
 import { el, keyed, paintHue, setShown, setText, toggle } from "./dom.js";
-import { count, plural } from "./narration.js";
+import { count } from "./messages.js";
+import { plural } from "./narration.js";
 import { tail, visible } from "./text.js";
 
 const PER_ROW = 5;

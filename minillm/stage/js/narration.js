@@ -1,13 +1,10 @@
 // One sentence or two on a step, as parts: {text} or {id}. The most important fact leads.
 
 import { waitsBySequence } from "./fold.js";
+import { count } from "./messages.js";
 
 const WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
   "ten", "eleven", "twelve"];
-
-export function count(n) {
-  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
-}
 
 export function plural(n, noun, many = noun + "s") {
   return `${count(n)} ${n === 1 ? noun : many}`;

@@ -2,7 +2,7 @@
 // warning colour stalls, hollow and struck is a dead slot.
 
 import { createBadge, el, keyed, setBadge, setText, toggle } from "./dom.js";
-import { count } from "./narration.js";
+import { count } from "./messages.js";
 
 /** Admitted sequences in order of arrival: [{id, kind, tokens}]. */
 export function slotRows(state) {

@@ -1,7 +1,8 @@
 // The waiting queue: who, how much, why, and whose fault.
 
 import { createBadge, el, keyed, paintHue, setBadge, setShown, setText } from "./dom.js";
-import { biggestHolder, count, plural } from "./narration.js";
+import { count } from "./messages.js";
+import { biggestHolder, plural } from "./narration.js";
 
 const REASONS = {
   batch_not_finished: "batch not finished",

@@ -1,7 +1,8 @@
 // The text column: what each running sequence has written so far, the newest piece marked.
 
 import { createBadge, el, keyed, setBadge, setShown, setText, toggle } from "./dom.js";
-import { count, plural } from "./narration.js";
+import { count } from "./messages.js";
+import { plural } from "./narration.js";
 import { tail, visible } from "./text.js";
 
 export function createWords(region, look) {

@@ -1,0 +1,64 @@
+// What the stage says: minillm's catalogues, by the rules of minillm/messages/__init__.py.
+
+import enNarration from "../../messages/en/narration.json" with { type: "json" };
+import enStage from "../../messages/en/stage.json" with { type: "json" };
+import zhNarration from "../../messages/zh/narration.json" with { type: "json" };
+import zhStage from "../../messages/zh/stage.json" with { type: "json" };
+
+const CATALOGUES = {
+  en: byKey({ narration: enNarration, stage: enStage }),
+  zh: byKey({ narration: zhNarration, stage: zhStage }),
+};
+const PLACEHOLDER = /\{(\w+)\}/;
+
+function byKey(files) {
+  return new Map(Object.entries(files).flatMap(([file, texts]) => (
+    Object.entries(texts).map(([name, text]) => [`${file}.${name}`, text]))));
+}
+
+/** A whole number with its commas. */
+export function count(n) {
+  return String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** `say(key, values)`: the text of `key` with its values put in. `say.parts` gives it as parts,
+ * {text} or {id}, and keeps those that are given as a value; `say.knows` whether there is a text. */
+export function createSpeaker(language) {
+  const texts = CATALOGUES[language];
+  if (!texts) throw new RangeError(`unknown language ${language}: use ${Object.keys(CATALOGUES)}`);
+
+  function pieces(key, values) {
+    const text = texts.get(key);
+    if (text === undefined) throw new RangeError(`no text ${key} in ${language}`);
+    const template = typeof text === "string" ? text : text[values.n === 1 ? "one" : "other"];
+    return template.split(PLACEHOLDER).map((piece, i) => {
+      if (i % 2 === 0) return piece;
+      if (values[piece] === undefined) throw new RangeError(`${key} needs a value for ${piece}`);
+      return values[piece];
+    });
+  }
+
+  const say = (key, values = {}) => pieces(key, values).map(written).join("");
+
+  say.parts = (key, values = {}) => {
+    const parts = [];
+    for (const value of pieces(key, values)) {
+      for (const part of Array.isArray(value) ? value : [{ text: written(value) }]) {
+        const last = parts.at(-1);
+        if (part.text !== undefined && last?.text !== undefined) {
+          parts[parts.length - 1] = { text: last.text + part.text };
+        } else if (part.text !== "") {
+          parts.push(part);
+        }
+      }
+    }
+    return parts;
+  };
+
+  say.knows = (key) => texts.has(key);
+  return say;
+}
+
+function written(value) {
+  return Number.isInteger(value) ? count(value) : String(value);
+}
