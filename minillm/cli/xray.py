@@ -26,6 +26,7 @@ from minillm.xray.records import ProgramId
 from minillm.xray.run import WATCHED
 
 _SMALLEST_TILE = 16  # so that a small case shows many
+_TILED = ("paged_attention", "csr_attention")
 
 
 def xray(
@@ -42,6 +43,9 @@ def xray(
     num_kv_heads: Annotated[int, typer.Option(help="KV heads.")] = EXAMPLE.num_kv_heads,
     head_dim: Annotated[int, typer.Option(help="Elements of a head.")] = EXAMPLE.head_dim,
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = EXAMPLE.dtype,
+    kv_cache_dtype: Annotated[
+        str, typer.Option(help="auto, which is --dtype, or fp8.")
+    ] = EXAMPLE.kv_cache_dtype,
     layout: Annotated[str, typer.Option(help="NHD, HND or packed.")] = EXAMPLE.layout,
     sliding_window: Annotated[
         int | None, typer.Option(help="Keys that a query sees, itself included.")
@@ -59,7 +63,8 @@ def xray(
     kernel: Annotated[
         str,
         typer.Option(
-            help="paged_attention, simple_attention, write_kv, or your own: file.py:function."
+            help="paged_attention, csr_attention, simple_attention, write_kv, or your own: "
+            "file.py:function."
         ),
     ] = "paged_attention",
     watch: Annotated[
@@ -89,12 +94,13 @@ def xray(
     if load_from is not None:
         seen = load(load_from)
     else:
-        tile = _SMALLEST_TILE if kernel == "paged_attention" else None
+        tile = _SMALLEST_TILE if kernel in _TILED else None
         shape = {
             "num_heads": num_heads,
             "num_kv_heads": num_kv_heads,
             "head_dim": head_dim,
             "dtype": dtype,
+            "kv_cache_dtype": kv_cache_dtype,
             "layout": layout,
             "sliding_window": sliding_window,
             "num_splits": num_splits,

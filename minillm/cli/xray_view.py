@@ -54,10 +54,11 @@ def program_view(xray: XRay, id: ProgramId) -> RenderableType:
 def _case(xray: XRay) -> Text:
     """Who owns which blocks."""
     case = xray.case
+    told = ", KV cache in fp8" if case.kv_cache_dtype == "fp8" else ""
     text = Text(f"{printable(xray.kernel)}\n", "bold")
     text.append(
         f"{case.num_heads} query heads, {case.num_kv_heads} KV heads of {case.head_dim} "
-        f"{case.dtype}, {case.layout}, blocks of {case.block_size} tokens",
+        f"{case.dtype}{told}, {case.layout}, blocks of {case.block_size} tokens",
         "not bold",
     )
     for b, (new, length) in enumerate(zip(case.query_lens, case.seq_lens, strict=True)):

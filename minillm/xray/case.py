@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 ITEMSIZE = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes
+KV_CACHE_DTYPES = ("auto", "fp8")
 LAYOUTS = ("NHD", "HND", "packed")
 PACK_BYTES = 16
 MOST_SCORES = 2**14  # (query, head, key) triples: the simplest kernel loads K once for each
@@ -27,6 +28,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     * `seq_lens`: all tokens of each sequence; `query_lens`: how many of them are new, at the end
       (by default one: decodes).
     * `num_kv_heads`: `num_heads` / `num_kv_heads` query heads share one KV head.
+    * `kv_cache_dtype`: "auto" is `dtype`, "fp8" e4m3 with a scale per KV head.
     * `layout`: of the caches, "NHD", "HND" or "packed": `minillm.kernels.layouts`.
     * `sliding_window`: keys that a query sees, itself included; None: all.
     * `num_splits`: programs that share one sequence's keys; None: as the kernel chooses.
@@ -46,6 +48,7 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     num_kv_heads: int = 2
     head_dim: int = 32
     dtype: str = "float16"
+    kv_cache_dtype: str = "auto"
     layout: str = "NHD"
     sliding_window: int | None = None
     num_splits: int | None = None
@@ -76,6 +79,11 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def group(self) -> int:
         """Query heads per KV head."""
         return self.num_heads // self.num_kv_heads
+
+    @property
+    def kv_itemsize(self) -> int:
+        """Bytes of an element of the caches."""
+        return 1 if self.kv_cache_dtype == "fp8" else ITEMSIZE[self.dtype]
 
     @property
     def query_start_loc(self) -> tuple[int, ...]:
@@ -112,11 +120,13 @@ class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
         _whole("head_dim", self.head_dim, 1, 256)
         _one_of("dtype", self.dtype, tuple(ITEMSIZE))
+        _one_of("kv_cache_dtype", self.kv_cache_dtype, KV_CACHE_DTYPES)
         _one_of("layout", self.layout, LAYOUTS)
-        pack = PACK_BYTES // ITEMSIZE[self.dtype]
+        pack = PACK_BYTES // self.kv_itemsize
         if self.layout == "packed" and self.head_dim % pack:
+            stored = self.dtype if self.kv_cache_dtype == "auto" else self.kv_cache_dtype
             raise XRayError(
-                f"layout 'packed' takes a head_dim that is a multiple of {pack} for {self.dtype}, "
+                f"layout 'packed' takes a head_dim that is a multiple of {pack} for {stored}, "
                 f"got {self.head_dim}"
             )
         if self.sliding_window is not None:

@@ -18,6 +18,7 @@ from minillm.xray.case import XRayError
 
 KERNELS = {
     "paged_attention": "minillm.kernels.triton_attention:paged_attention",
+    "csr_attention": "minillm.xray.csr:csr_attention",
     "simple_attention": "minillm.kernels.simple_attention:simple_attention",
     "write_kv": "minillm.kernels.triton_kv_write:write_kv",
 }

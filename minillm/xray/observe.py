@@ -12,7 +12,7 @@ import torch
 from minillm.kernels.tiles import AttentionShape, Tiles, choose_tiles
 from minillm.xray.addresses import AddressMap
 from minillm.xray.case import Case, XRayError
-from minillm.xray.inputs import inputs
+from minillm.xray.inputs import SCALES, inputs, kv_dtype
 from minillm.xray.observer import Observer
 from minillm.xray.records import XRay
 
@@ -22,10 +22,12 @@ def observe(case: Case, function: Callable[..., Any], name: str, watch: Iterable
     watch. `name` is what the X-ray calls it. Raises XRayError where a parameter has another name,
     where the case asks for something that the function does not know, and for what it raises."""
     known = inputs(case)
-    arguments = _arguments(case, function, name, {n: each.tensor for n, each in known.items()})
+    tensors = {key: each.tensor for key, each in known.items()}
+    arguments = _arguments(case, function, name, tensors)
     memory = AddressMap()
     for key, each in known.items():
-        memory.add(key, each.tensor, each.axes)
+        if key in arguments:
+            memory.add(key, each.tensor, each.axes)
     given = len(memory.regions)
     observer = Observer(memory, watch)
     with observer.watching():
@@ -54,8 +56,8 @@ def _options(case: Case) -> dict[str, Any]:
 
 def _tiles(case: Case) -> Tiles:
     """The kernel's choice for the interpreter, but for the sizes that the case sets."""
-    dtype = getattr(torch, case.dtype)
-    shape = AttentionShape(case.group, case.head_dim, case.head_dim, dtype, dtype)
+    types = getattr(torch, case.dtype), kv_dtype(case)
+    shape = AttentionShape(case.group, case.head_dim, case.head_dim, *types)
     tiles = choose_tiles(max(case.query_lens), shape, torch.device("cpu"))
     rows, keys = case.tile_rows or tiles.block_m, case.tile_keys or tiles.keys
     return replace(tiles, block_m=rows, block_q=rows // case.group, keys=keys)
@@ -65,7 +67,7 @@ def _arguments(
     case: Case, function: Callable[..., Any], name: str, tensors: dict[str, Any]
 ) -> dict[str, Any]:
     """The arguments that `function` asks for, and the case's options."""
-    options = _options(case)
+    options = _options(case) | {key: tensors[key] for key in SCALES if key in tensors}
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from minillm.xray.case import ITEMSIZE, XRayError
+from minillm.xray.case import XRayError
 from minillm.xray.records import Access, Launch, Program, ProgramId, Tensor, XRay
 
 CACHES = ("k_cache", "v_cache")
@@ -106,4 +106,4 @@ def bytes_needed(xray: XRay) -> int:
     """Bytes of K and V that the case's queries see, each slot counted once."""
     case = xray.case
     slots = {slot for b in range(len(case.seq_lens)) for slot in case.visible_slots(b)}
-    return 2 * len(slots) * case.num_kv_heads * case.head_dim * ITEMSIZE[case.dtype]
+    return 2 * len(slots) * case.num_kv_heads * case.head_dim * case.kv_itemsize

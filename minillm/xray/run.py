@@ -35,11 +35,13 @@ def xray(
 ) -> XRay:
     """Run a kernel over `case` under Triton's interpreter and record what it does to memory.
 
-    `kernel`: "paged_attention", "simple_attention" or "write_kv" of minillm; a function of your
-    own, or its name as "file.py:function" or "module:function". It is the function that launches
-    `triton.jit` kernels, and gets by its parameters' names what it asks for: q, key, value,
-    k_cache, v_cache, block_tables, seq_lens, query_start_loc, slot_mapping, scale, and what the
-    case sets of sliding_window, num_splits, layout, tiles. The file or notebook cell that defines
+    `kernel`: "paged_attention", "csr_attention" (the same kernel with page tables without
+    padding), "simple_attention" or "write_kv" of minillm; a function of your own, or its name as
+    "file.py:function" or "module:function". It is the function that launches `triton.jit` kernels,
+    and gets by its parameters' names what it asks for: q, key, value, k_cache, v_cache,
+    block_tables, seq_lens, query_start_loc, slot_mapping, kv_indptr, kv_indices, last_page_len,
+    scale, and what the case sets of sliding_window, num_splits, layout, tiles, and k_scale and
+    v_scale of a cache in fp8. The file or notebook cell that defines
     it is run anew in another process, so it must define or import all that it needs.
 
     `watch`: variables of the kernel whose values are recorded as they change. `timeout`: seconds.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,9 @@ from watched import computing, program, watched
 from minillm.kernels.simple_attention import simple_attention
 from minillm.kernels.triton_kv_write import write_kv
 from minillm.xray import Case, XRay, XRayError
+from minillm.xray.csr import csr_attention
 from minillm.xray.file import decode, encode
+from minillm.xray.inputs import inputs
 from minillm.xray.reading import (
     accesses,
     attention,
@@ -206,6 +210,53 @@ def test_the_packed_layout_spreads_a_row_over_its_block():
     assert v.thread_bytes < 16
 
 
+def test_fp8_halves_a_rows_bytes_and_is_scaled_once_per_program():
+    """A row of 32 bytes, two threads of 16: one sector, where float16 takes two."""
+    xray = watched(msgspec.structs.replace(DECODES, kv_cache_dtype="fp8"))
+    cache = tensor(xray, "k_cache")
+    assert (cache.dtype, cache.itemsize, cache.axes[0]) == ("float8_e4m3fn", 1, "block")
+    one = program(xray, 0, 1, 0)
+    k = accesses(one, "k_cache")[0]
+    assert blocks_read(xray, one) == blocks_read(xray, one, "v_cache") == TABLES[0]
+    assert (k.bytes, k.thread_bytes, k.requests, k.sectors) == (9 * 32, 16, 1, 9)
+    for scale in ("k_scale", "v_scale"):
+        assert [a.boxes for a in accesses(one, scale)] == [(((1, 2),),)]  # of its KV head
+    assert bytes_loaded(attention(xray)) == bytes_needed(xray) == 2 * (9 + 6) * 2 * 32
+
+
+@pytest.mark.parametrize("layout", ["NHD", "HND", "packed"])
+def test_unused_slots_of_an_fp8_cache_hold_nan_and_spoil_nothing(layout: str):
+    case = Case(seq_lens=(9, 6), query_lens=(4, 1), kv_cache_dtype="fp8", layout=layout)
+    xray = watched(case)
+    assert all_slots(xray) == all_slots(xray, "v_cache") == visible_slots(case)
+    numbers = [n for p in computing(attention(xray)) for v in p.values for n in v.numbers]
+    assert numbers
+    assert not any(math.isnan(number) for number in numbers)
+    held = inputs(case)["k_cache"].tensor.float()
+    assert int(held.isnan().sum()) == held.numel() - (9 + 6) * 2 * 32
+
+
+def test_page_tables_without_padding_are_read_from_where_a_sequence_begins():
+    plain, xray = watched(DECODES), watched(DECODES, csr_attention)
+    assert tensor(xray, "kv_indices").shape == (5,)  # the padded tables are 2 × 4
+    assert not any(each.name == "block_tables" for each in xray.tensors)
+    for sequence, (first, end) in enumerate([(0, 3), (3, 5)]):
+        one, padded = program(xray, sequence, 1, 0), program(plain, sequence, 1, 0)
+        assert accesses(one, "kv_indptr")[0].boxes == (((sequence, sequence + 1),),)
+        assert accesses(one, "kv_indices")[0].boxes == (((first, end),),)
+        assert blocks_read(xray, one) == blocks_read(plain, padded) == TABLES[sequence]
+        assert [v.numbers for v in one.values] == [v.numbers for v in padded.values]
+
+
+def test_writing_an_fp8_cache_takes_every_heads_scale():
+    xray = watched(Case(seq_lens=(9, 6), kv_cache_dtype="fp8"), write_kv)
+    for one in xray.launches[0].programs:
+        assert (
+            accesses(one, "k_scale")[0].boxes == accesses(one, "v_scale")[0].boxes == (((0, 2),),)
+        )
+        assert [a.bytes for a in accesses(one, "k_cache", "store")] == [2 * 32]
+
+
 def test_writing_goes_to_the_slots_of_the_new_tokens():
     case = Case(seq_lens=(9, 6), query_lens=(1, 3), block_tables=TABLES)
     xray = watched(case, write_kv)
@@ -241,6 +292,8 @@ def test_launches_say_their_tile_sizes_and_tensors():
 def test_what_a_kernel_does_not_know_is_refused():
     with pytest.raises(XRayError, match="has no parameter 'tiles'"):
         watched(CHUNK, simple_attention)
+    with pytest.raises(XRayError, match="has no parameter 'k_scale'"):
+        watched(Case(seq_lens=(3,), kv_cache_dtype="fp8"), simple_attention)
     with pytest.raises(XRayError, match="parameter 'banana', which X-rays do not give"):
         watched(DECODES, lambda q, banana: None)
     with pytest.raises(XRayError, match="launched no kernel"):

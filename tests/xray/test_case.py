@@ -58,6 +58,11 @@ IMPOSSIBLE = [
     ({"seq_lens": (4,), "num_heads": 5}, "num_heads must be a multiple of num_kv_heads"),
     ({"seq_lens": (4,), "head_dim": 257}, "head_dim must be a whole number from 1 to 256"),
     ({"seq_lens": (4,), "dtype": "float8"}, "unknown dtype 'float8'. Known: float32"),
+    ({"seq_lens": (4,), "kv_cache_dtype": "int4"}, "unknown kv_cache_dtype 'int4'. Known: auto, f"),
+    (
+        {"seq_lens": (4,), "head_dim": 24, "layout": "packed", "kv_cache_dtype": "fp8"},
+        "a head_dim that is a multiple of 16 for fp8, got 24",
+    ),
     ({"seq_lens": (4,), "layout": "DHN"}, "unknown layout 'DHN'. Known: NHD, HND"),
     ({"seq_lens": (4,), "sliding_window": 0}, "sliding_window must be a whole number from 1"),
     ({"seq_lens": (4,), "num_splits": 17}, "num_splits must be a whole number from 1 to 16"),

@@ -87,6 +87,7 @@ def test_lanes_outside_are_told(tmp_path: Path):
         (("--block-size", 3), "block_size must be a power of two"),
         (("--num-heads", 5), "num_heads must be a multiple of num_kv_heads"),
         (("--dtype", "int8"), "unknown dtype 'int8'"),
+        (("--kv-cache-dtype", "fp4"), "unknown kv_cache_dtype 'fp4'"),
         (("--layout", "rows"), "unknown layout 'rows'"),
         (("--tile-keys", 7), "tile_keys must be a whole number from 16"),
         (("--kernel", "flash"), "unknown kernel 'flash'"),

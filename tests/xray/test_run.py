@@ -135,6 +135,18 @@ def test_without_triton(monkeypatch: pytest.MonkeyPatch):
         xray(TINY)
 
 
+def test_an_fp8_cache_with_page_tables_from_the_shell(tmp_path: Path):
+    path = tmp_path / "x.json"
+    args = ("--seq-lens", "9", "6", "--kernel", "csr_attention", "--kv-cache-dtype", "fp8")
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(cli, ["xray", *args, "--save", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "2 KV heads of 32 float16, KV cache in fp8, NHD" in result.stdout
+    assert "K and V: 1,920 bytes loaded of 1,920 that the queries see" in result.stdout
+    seen = load(path)
+    assert (seen.case.kv_cache_dtype, attention(seen).arguments["BLOCK_M"]) == ("fp8", 16)
+    assert {"kv_indptr", "kv_indices", "k_scale"} <= {tensor.name for tensor in seen.tensors}
+
+
 def test_from_the_shell(tmp_path: Path):
     """Several launches, of kernels that do not read the cache too; watching what is asked for."""
     path = tmp_path / "x.json"
