@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import streamlit as st
 from backstage import bar, figures, view
 from backstage.session import Session
-from backstage.style import CSS
 
 session = Session.current()
-st.html(CSS)
 bar.draw(session)
 view.draw(session)
 figures.draw(session)

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
+from backstage import shell
 
-st.set_page_config(page_title="minillm", page_icon="▦", layout="wide")
-st.navigation(
-    [
-        st.Page("live.py", title="Live", default=True),
-        st.Page("status.py", title="Status", visibility="hidden"),
-    ],
-    position="hidden",
-).run()
+shell.run()

@@ -6,15 +6,21 @@ import sys
 
 import streamlit as st
 from backstage.shared import engine_room, weights
+from backstage.speech import say
 
 room, models = engine_room(), weights().names
 lines = [
-    f'<li data-testid="status-engine">{run.recorder.header.scheduler}: '
-    f"{len(run.recorder.trace.steps)} steps, {'playing' if run.playing else 'paused'}</li>"
+    say(
+        "app.status_engine",
+        scheduler=run.recorder.header.scheduler,
+        steps=str(len(run.recorder.trace.steps)),
+        state=say("app.status_playing" if run.playing else "app.status_paused"),
+    )
     for run in room.runs
 ]
-st.title("Status")
-st.text(f"Live engines, of {room.limit} at most: {len(lines)}")
-st.html(f'<ul data-testid="status-engines">{"".join(lines)}</ul>')
-st.text(f"Models in memory: {', '.join(models) or 'none yet'}")
-st.text(f"torch: {'loaded' if 'torch' in sys.modules else 'not loaded yet'}")
+st.title(say("app.page_status"))
+st.text(say("app.status_engines", limit=room.limit, n=len(lines)))
+entries = "".join(f'<li data-testid="status-engine">{line}</li>' for line in lines)
+st.html(f'<ul data-testid="status-engines">{entries}</ul>')
+st.text(say("app.status_models", names=", ".join(models) or say("app.status_no_models")))
+st.text(say("app.status_torch" if "torch" in sys.modules else "app.status_no_torch"))

@@ -1,14 +1,16 @@
-"""What the visitor chose, and the link that says so."""
+"""What the visitor chose, and the parameters of a link that say so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from minillm.config import PREEMPTIONS, ConfigError, closest
+from backstage.parameters import on_off, one_of, whole
+from minillm.config import PREEMPTIONS
 from minillm.kv_cache.memories import MEMORIES
 from minillm.live import FULL_SPEED
+from minillm.messages import DEFAULT, say
 from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES, Scene, get_scene
 
@@ -52,6 +54,9 @@ class Choice:
         return {**settings, "preemption": self.preemption, "seed": self.seed}
 
 
+PARAMETERS = tuple(field.name for field in fields(Choice))
+
+
 def in_scene(name: str) -> Choice:
     """The choice that a scene starts with."""
     scene = get_scene(name)
@@ -70,26 +75,17 @@ def to_query(choice: Choice) -> dict[str, str]:
     return query
 
 
-def from_query(query: Mapping[str, str]) -> tuple[Choice, list[str]]:
-    """The choice a link asks for, and a message for each parameter that cannot be followed."""
+def from_query(query: Mapping[str, str], language: str = DEFAULT) -> tuple[Choice, list[str]]:
+    """The choice that parameters of a link ask for, and a sentence for each that cannot be
+    followed. They are among PARAMETERS."""
     problems: list[str] = []
     name = query.get("scene", FIRST_SCENE)
-    try:
-        choice = in_scene(name)
-    except ConfigError as error:
-        problems.append(str(error))
-        choice = in_scene(FIRST_SCENE)
-    known = {field.name for field in fields(Choice)}
+    choice = in_scene(name if name in SCENES else FIRST_SCENE)
     for key, text in query.items():
-        if key == "scene":
-            continue
-        if key not in known:
-            problems.append(f"unknown link parameter {key[:40]!r}.{closest(key, known)}")
-            continue
         try:
-            choice = replace(choice, **{key: _read(key, text)})
-        except ValueError as error:
-            problems.append(f"link parameter {key}={text[:40]!r}: {error}")
+            choice = replace(choice, **{key: _read(language, key, text)})
+        except ValueError as why:
+            problems.append(say(language, "app.link_bad", name=key, text=text[:40], why=why))
     return choice, problems
 
 
@@ -101,27 +97,25 @@ def _write(value: Any) -> str:
     return str(value)
 
 
-def _read(key: str, text: str) -> Any:
+def _read(language: str, key: str, text: str) -> Any:
     """The value of one parameter; ValueError says what it may be."""
-    known = {"scheduler": SYSTEMS, "memory": MEMORIES, "preemption": PREEMPTIONS}.get(key)
-    if known is not None:
-        if text not in known:
-            raise ValueError(f"unknown.{closest(text, known)} Known: {', '.join(known)}.")
-        return text
+    if key in _NAMES:
+        return one_of(language, text, _NAMES[key])
     if key == "model":
         if not text.strip():
-            raise ValueError("give 'pocket', a folder, or a hub id.")
+            raise ValueError(say(language, "app.link_model"))
         return text
     if key == "enable_prefix_caching":
-        if text not in ("on", "off"):
-            raise ValueError("use on or off.")
-        return text == "on"
+        return on_off(language, text)
     if key == "pace":
         paces = {_write(pace): pace for pace in PACES}
-        if text not in paces:
-            raise ValueError(f"use one of {', '.join(paces)} (steps per second).")
-        return paces[text]
-    least = 0 if key == "seed" else 1
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
-        raise ValueError(f"use a whole number from {least} to 999,999,999.")
-    return int(text)
+        return paces[one_of(language, text, paces)]
+    return whole(language, text, 0 if key == "seed" else 1)
+
+
+_NAMES: Mapping[str, Collection[str]] = {
+    "scene": SCENES,
+    "scheduler": SYSTEMS,
+    "memory": MEMORIES,
+    "preemption": PREEMPTIONS,
+}

@@ -17,7 +17,11 @@ MAX_ENGINES = 8
 
 
 class TooManyEngines(RuntimeError):
-    """All engines that one process allows are in use."""
+    """All `limit` engines that one process allows are in use."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"all {limit} live engines of this process are in use")
+        self.limit = limit
 
 
 class EngineRoom:
@@ -32,10 +36,7 @@ class EngineRoom:
         """Let `desk` own an engine. Raises TooManyEngines."""
         with self._lock:
             if desk not in self._desks and len(self._desks) >= self.limit:
-                raise TooManyEngines(
-                    f"{self.limit} live engines are running on this machine already. Close a tab "
-                    "that runs one, or press Reset there, and try again."
-                )
+                raise TooManyEngines(self.limit)
             self._desks.add(desk)
 
     def leave(self, desk: Desk) -> None:

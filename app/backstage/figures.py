@@ -8,12 +8,15 @@ import streamlit as st
 
 from backstage.session import Session
 from backstage.shared import CHARTS, warm_up
+from backstage.speech import language, say
 from backstage.words import summary
 
 TICK = 2.0  # seconds; two charts cost over 0.1 s of the interpreter, which the engine needs
 
 
 def draw(session: Session) -> None:
+    if session.look.hides("figures"):
+        return
     with st.container(key="below"):
         waiting = session.shown.grows or not _ready()
         st.fragment(run_every=TICK if waiting else None)(_charts)(session, waiting)
@@ -25,18 +28,18 @@ def _charts(session: Session, waiting: bool) -> None:
         if st.session_state.get("mounted"):
             warm_up()
         st.session_state.mounted = True
-        st.caption("The charts come in a moment.")
+        st.caption(say("live.charts_soon"))
         return
     trace = session.shown.trace
     if any(request.itl for request in trace.requests):
         from minillm.charts.charts import latency, load_over_time
 
-        st.markdown(summary(trace))
+        st.markdown(summary(language(), trace))
         load, times = st.columns(2, gap="large")
         load.altair_chart(load_over_time(trace), key="load_over_time")
         times.altair_chart(latency(trace), key="latency")
     else:
-        st.caption("The charts begin with the second token.")
+        st.caption(say("live.charts_wait"))
     if waiting != session.shown.grows:
         st.rerun()
 

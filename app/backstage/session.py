@@ -9,10 +9,13 @@ from typing import Any
 
 import streamlit as st
 
-from backstage.choice import Choice, from_query, in_scene, to_query
+from backstage import link
+from backstage.choice import Choice, in_scene
 from backstage.engines import TooManyEngines
+from backstage.link import Look
 from backstage.shared import desk, weights
 from backstage.shown import Shown, from_bundle, from_file, live
+from backstage.speech import of_browser, say, speak
 from minillm.recordings import names
 from minillm.request import SamplingParams
 from minillm.trace.fold import TraceError
@@ -27,11 +30,14 @@ class Session:
     field of `Choice`."""
 
     def __init__(self) -> None:
-        choice, problems = from_query(st.query_params.to_dict())
+        asked = link.read(st.query_params.to_dict(), of_browser())
+        self.look = asked.look
+        if asked.look.lang is not None:
+            speak(asked.look.lang)
         self._edition = 0
-        self.put(choice)
-        self.shown: Shown = self._recording_of(choice)
-        self.problems: list[str] = problems
+        self.put(asked.choice)
+        self.shown: Shown = self._recording_of(asked.choice)
+        self.problems: list[str] = asked.problems
         self.prompt_note: tuple[bool, str] | None = None  # (accepted, words)
         self.wants_run = False
 
@@ -60,12 +66,21 @@ class Session:
         for name in _CHOSEN:
             st.session_state[self.key(name)] = getattr(choice, name)
 
+    def link(self) -> dict[str, str]:
+        """The parameters of the address that shows what is seen now; none on the plain page."""
+        plain = self.choice == Choice() and self.look == Look()
+        return {} if plain else link.write(self.choice, self.look)
+
     def write_link(self) -> None:
-        """Let the address say what is chosen, once it differs from the plain page."""
-        query = to_query(self.choice)
-        now = st.query_params.to_dict()
-        if now != query and (now or self.choice != Choice()):
+        """Let the address say what is seen, once it differs from the plain page."""
+        query, now = link.write(self.choice, self.look), st.query_params.to_dict()
+        if now != query and (now or self.link()):
             st.query_params.from_dict(query)
+
+    def spoken(self, code: str) -> None:
+        """The visitor has chosen a language."""
+        plain = code == of_browser()
+        self.look = replace(self.look, lang=None if plain else code)
 
     # ---- what the buttons do (callbacks) -------------------------------------------------------
 
@@ -104,10 +119,10 @@ class Session:
         text, most = st.session_state.own_prompt, st.session_state.own_max_tokens
         run = self.shown.run
         if run is None or not run.alive:
-            self.prompt_note = (False, "No engine is running. Press Run live first.")
+            self.prompt_note = (False, say("live.prompt_no_engine"))
             return
         if not text.strip():
-            self.prompt_note = (False, "The prompt is empty: write something first.")
+            self.prompt_note = (False, say("live.prompt_empty"))
             return
         sampling = SamplingParams(temperature=0, max_tokens=most)
         try:
@@ -116,8 +131,7 @@ class Session:
             self.prompt_note = (False, str(error))
             return
         self.shown.expect_more()
-        waits = "" if run.playing else " The engine is paused: press Play or Step."
-        self.prompt_note = (True, f"Sent.{waits}")
+        self.prompt_note = (True, say("live.prompt_sent" if run.playing else "live.prompt_paused"))
         st.session_state.own_prompt = ""
 
     def open_file(self) -> None:
@@ -143,10 +157,12 @@ class Session:
         run = self.shown.run
         if run is None:
             return self.problems
-        stopped = [f"The engine stopped. {run.problem}"] if run.problem else []
+        stopped = [say("live.stopped", problem=run.problem)] if run.problem else []
         if not run.alive and not run.problem:
-            stopped = ["The connection was lost, and the engine stopped. Press Run again."]
-        rejected = [f"Rejected: {message}" for message in run.rejections[:MOST_REJECTIONS]]
+            stopped = [say("live.lost")]
+        rejected = [
+            say("live.rejected", message=message) for message in run.rejections[:MOST_REJECTIONS]
+        ]
         return [*self.problems, *stopped, *rejected]
 
     def run_live(self) -> None:
@@ -160,10 +176,12 @@ class Session:
         choice = self.choice
         try:
             run = desk().start(weights().get(choice.model.strip()), choice)
-        except (ConfigError, ModelError, RequestRejected, TooManyEngines) as error:
+        except TooManyEngines as error:
+            self.problems = [say("live.too_many", limit=error.limit)]
+        except (ConfigError, ModelError, RequestRejected) as error:
             self.problems = [str(error)]
         except (MemoryError, RuntimeError) as error:  # torch: out of memory
-            self.problems = [f"The engine could not be built: {error}"]
+            self.problems = [say("live.not_built", error=error)]
         else:
             self.shown = live(run)
 

@@ -7,6 +7,16 @@ CSS = """
 [data-testid="stMainBlockContainer"] > div > [data-testid="stVerticalBlock"],
 [data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"] { gap: 0; }
 [data-stale="true"] { opacity: 1 !important; transition: none !important; }
+.st-key-nav { padding: 0 20px; min-height: 38px;
+  border-bottom: 1px solid var(--st-border-color, #8883); }
+.st-key-nav .wordmark { font-weight: 700; font-size: 15px; line-height: 37px; margin-right: 10px; }
+.st-key-nav [data-testid="stPageLink-NavLink"] { padding: 0 2px; height: 37px; margin: 0 6px;
+  border-radius: 0; background: none; border-bottom: 2px solid transparent; }
+.st-key-nav [data-testid="stPageLink-NavLink"] p { font-size: 14px; opacity: 0.75; }
+.st-key-here [data-testid="stPageLink-NavLink"] {
+  border-bottom-color: var(--st-text-color, currentColor); }
+.st-key-here [data-testid="stPageLink-NavLink"] p { opacity: 1; font-weight: 600; }
+.st-key-nav button { min-height: 30px; padding: 0 4px; }
 .st-key-bar { padding: 8px 20px 6px; align-items: center; }
 .st-key-bar button { min-height: 36px; padding: 2px 14px; white-space: nowrap; }
 .st-key-bar [data-baseweb="select"] > div { min-height: 36px; height: 36px; }

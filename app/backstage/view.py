@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
+from backstage import bar, shell
 from backstage.session import Session
 from backstage.viewport import viewport_height
 from minillm.live import FULL_SPEED
 from minillm.stage.streamlit_host import stage
 
 TICK = 0.2  # seconds; faster ticks lose updates
-BAR = 80  # CSS px above the stage
+HAIRLINE = 2  # CSS px
 FIRST_FRAME = 3500  # ms for which a recording rests on the step that makes its point
 
 
 def draw(session: Session) -> None:
-    height = viewport_height() - BAR
+    above = bar.height(session) + (not session.look.hides("nav")) * shell.HEIGHT
+    height = viewport_height() - above - HAIRLINE
     ticking = session.shown.grows
     tick = st.fragment(run_every=TICK if ticking else None)(_tick)
     with st.container(key="view"):
@@ -26,7 +30,7 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
     shown = session.shown
     shown.catch_up()
     replay = shown.run is None
-    options = {"autoplay": True, "start": shown.start, "hold": FIRST_FRAME} if replay else {}
+    options = _options(session)
     stage(
         shown.header,
         shown.records,
@@ -40,6 +44,20 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
     )
     if shown.grows != ticking:
         st.rerun()
+
+
+def _options(session: Session) -> dict[str, Any]:
+    """Where a recording begins and how: at the link's moment it stands still."""
+    look, options = session.look, {}
+    if look.present:
+        options |= {"present": True, "wholePage": True}
+    if look.select is not None:
+        options["select"] = look.select
+    if session.shown.run is None and look.step is not None:
+        return options | {"start": look.step}
+    if session.shown.run is None:
+        options |= {"autoplay": True, "start": session.shown.start, "hold": FIRST_FRAME}
+    return options
 
 
 def obey(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""The page's sentences."""
+"""The Live page's sentences, in Markdown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from minillm.kv_cache.memories import memory_name
+from minillm.messages import say
 
 if TYPE_CHECKING:
     from backstage.choice import Choice
@@ -22,7 +23,7 @@ def inert(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", _CONTROL.sub(" ", text))
 
 
-def question(header: Header, choice: Choice) -> str:
+def question(language: str, header: Header, choice: Choice) -> str:
     """What the page asks about what is on the stage, in Markdown."""
     asked = inert(header.question) if header.question else ""
     memory = memory_name(header.kv_cache, header.reserve)
@@ -31,30 +32,38 @@ def question(header: Header, choice: Choice) -> str:
         if shown == chosen:
             return asked
         differ = [pair for pair in zip(shown, chosen, strict=True) if pair[0] != pair[1]]
-        on_stage = " with ".join(f"**{inert(one)}**" for one, _ in differ)
-        to_see = " with ".join(f"**{other}**" for _, other in differ)
-        return f"On the stage: {on_stage}. Run live to see {to_see}."
-    return asked or f"A recording of {inert(header.model or 'a model')}."
+        joint = say(language, "live.with")
+        on_stage = joint.join(f"**{inert(one)}**" for one, _ in differ)
+        to_see = joint.join(f"**{other}**" for _, other in differ)
+        return say(language, "live.on_stage", shown=on_stage, chosen=to_see)
+    model = inert(header.model) or say(language, "live.a_model")
+    return asked or say(language, "live.recording_of", model=model)
 
 
-def summary(trace: Trace) -> str:
+def summary(language: str, trace: Trace) -> str:
     """The figures of a run in one line of Markdown, to compare it with the next; latencies of the
     requests completed so far."""
     figures = trace.metrics()
     done = sum(request.completed for request in trace.requests)
     parts = [
-        f"**{inert(trace.header.scheduler)}**: {done} of {len(trace.requests)} requests completed",
-        f"first token after {_ms(figures['median_ttft_ms'])} (median), "
-        f"{_ms(figures['p99_ttft_ms'])} (p99)",
-        f"between tokens {_ms(figures['median_itl_ms'])} (median), "
-        f"{_ms(figures['p99_itl_ms'])} (p99)",
+        say(
+            language,
+            "live.summary_done",
+            scheduler=inert(trace.header.scheduler),
+            done=done,
+            all=len(trace.requests),
+        )
     ]
+    for name in ("ttft", "itl"):
+        median, p99 = (milliseconds(figures[f"{kind}_{name}_ms"]) for kind in ("median", "p99"))
+        parts.append(say(language, f"live.summary_{name}", median=median, p99=p99))
     if trace.num_preemptions:
-        parts.append(f"{trace.num_preemptions} preempted")
+        parts.append(say(language, "live.summary_preempted", n=trace.num_preemptions))
     return " · ".join(parts)
 
 
-def _ms(value: float) -> str:
+def milliseconds(value: float) -> str:
+    """A latency, to read: "–" for none."""
     if math.isnan(value):
         return "–"
     return f"{value / 1e3:.2f} s" if value >= 1000 else f"{value:.0f} ms"

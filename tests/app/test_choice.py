@@ -47,11 +47,10 @@ def test_a_link_holds_only_what_differs_from_the_scene() -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ({"scene": "memroy"}, "Did you mean 'memory'?"),
-        ({"scheduler": "sarati"}, "Did you mean 'sarathi'?"),
-        ({"memory": "pagd"}, "Did you mean 'paged'?"),
+        ({"scene": "memroy"}, "Did you mean memory?"),
+        ({"scheduler": "sarati"}, "Did you mean sarathi?"),
+        ({"memory": "pagd"}, "Did you mean paged?"),
         ({"preemption": "magic"}, "Known: recompute, swap."),
-        ({"block_sise": "4"}, "Did you mean 'block_size'?"),
         ({"num_blocks": "0"}, "whole number from 1"),
         ({"num_blocks": "-3"}, "whole number from 1"),
         ({"num_blocks": "²"}, "whole number from 1"),

@@ -29,7 +29,7 @@ def test_the_room_is_limited_and_a_place_comes_free(pocket, until) -> None:
     for desk in desks[:2]:
         desk.start(pocket, Choice())
     desks[0].start(pocket, Choice(seed=1))  # a desk that has a place keeps it
-    with pytest.raises(TooManyEngines, match="2 live engines"):
+    with pytest.raises(TooManyEngines, match="all 2 live engines"):
         desks[2].start(pocket, Choice())
     desks[0].reset()
     run = desks[2].start(pocket, Choice())

@@ -93,7 +93,7 @@ def test_a_link_opens_what_it_says(page) -> None:
 
 def test_a_link_that_cannot_be_followed_says_so(page) -> None:
     at = page(scene="nope", num_blocks="x", frobnicate="1")
-    assert "unknown scene" in errors(at)
+    assert "link parameter scene=nope" in errors(at)
     assert len(at.error) == 3
     assert stage(at)["header"]["scene"] == "long-prompt"
 

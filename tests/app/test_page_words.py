@@ -22,16 +22,22 @@ def test_text_of_others_is_inert() -> None:
 
 def test_the_question_is_that_of_what_is_on_the_stage() -> None:
     header = from_bundle("long-prompt-vllm").trace.header
-    assert "Who has to wait" in question(header, Choice())
-    other = question(header, Choice(scheduler="static"))
+    assert "Who has to wait" in question("en", header, Choice())
+    other = question("en", header, Choice(scheduler="static"))
     assert "**vllm**" in other
     assert "**static**" in other
-    assert "Who has to wait" in question(header, Choice(scene="memory", scheduler="vllm"))
+    assert "Who has to wait" in question("en", header, Choice(scene="memory", scheduler="vllm"))
 
 
 def test_the_summary_says_who_was_completed_and_how_soon() -> None:
     trace = from_bundle("memory-vllm").trace
-    words = summary(trace)
+    words = summary("en", trace)
     assert words.startswith(f"**vllm**: {len(trace.requests)} of {len(trace.requests)} requests")
     assert "first token after" in words
-    assert "–" in summary(Trace(trace.header))
+    assert "–" in summary("en", Trace(trace.header))
+
+
+def test_the_sentences_are_in_the_language_that_is_asked_for() -> None:
+    trace = from_bundle("memory-vllm").trace
+    assert "首 token" in summary("zh", trace)
+    assert "实时运行" in question("zh", trace.header, Choice(scene="memory", scheduler="orca"))
