@@ -8,6 +8,7 @@ import streamlit as st
 
 from backstage import bar, shell
 from backstage.session import Session
+from backstage.speech import language
 from backstage.viewport import viewport_height
 from minillm.live import FULL_SPEED
 from minillm.stage.streamlit_host import stage
@@ -39,6 +40,7 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
         mode="replay" if replay else "live",
         running=shown.engine_runs,
         height=height,
+        language=language(),
         on_control=lambda: obey(session),
         **options,
     )

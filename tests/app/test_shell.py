@@ -90,5 +90,5 @@ def test_a_presentation_shows_the_stage_alone_and_large(page) -> None:
 
 def test_a_link_opens_the_moment_and_the_request(page) -> None:
     options = stage_options(page(scene="memory", step="40", select="3"))
-    assert options == {"start": 40, "select": "3"}
+    assert options == {"start": 40, "select": "3", "language": options["language"]}
     assert stage_options(page(scene="memory"))["autoplay"] is True
