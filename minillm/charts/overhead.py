@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from minillm.charts.look import BLUE, GREEN, QUIET, finished
+from minillm.charts.look import BLUE, GREEN, INK, finished
 
 _PARTS = {"scheduler": "scheduling_us", "batch preparation": "preparation_us"}
 
@@ -29,15 +29,17 @@ def overhead_chart(result: Mapping[str, Any]) -> alt.TopLevelMixin:
         .mark_bar(size=60)
         .encode(
             x=x,
-            y=alt.Y("us:Q", title="µs per step", axis=alt.Axis(format=",.0f", minExtent=64)),
+            y=alt.Y(
+                "us:Q", title="µs per step", axis=alt.Axis(format=",.0f", tickCount=6, minExtent=64)
+            ),
             color=alt.Color("part:N", scale=colours, legend=alt.Legend(title=None, orient="top")),
         )
     )
     ticks = (
         alt.Chart(alt.Data(values=limits))
-        .mark_tick(color=QUIET, thickness=3, size=90)
+        .mark_tick(color=INK, opacity=1, thickness=3, size=90)
         .encode(x=x, y="us:Q")
     )
     told = ["Tick: a tenth of a decode step of", "qwen3-0.6b on h200-sxm, at its roofline"]
-    title = alt.Title("Scheduler and batch preparation", subtitle=told)
+    title = alt.Title("Scheduler and batch preparation", subtitle=told, offset=16)
     return finished(alt.layer(bars, ticks).properties(width=480, height=340, title=title))

@@ -104,7 +104,7 @@ def test_a_chart_has_a_panel_for_each_case():
     result = {"rows": [row.plain() for row in rows], "machine": machine, "dtype": "float32"}
     drawn = engine_speed_chart(result).to_dict()
     assert [panel["title"] for panel in drawn["vconcat"]] == ["a", "b"]
-    assert "this one" in drawn["title"]["subtitle"]
+    assert "this one" in drawn["title"]["subtitle"][0]
 
 
 def test_a_manager_that_stops_is_an_error(monkeypatch: pytest.MonkeyPatch):

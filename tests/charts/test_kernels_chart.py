@@ -18,20 +18,31 @@ RESULT = {
 }
 
 
-def bars(panel: dict[str, Any]) -> list[str]:
-    data = panel["layer"][0].get("data") or panel["data"]
-    return [value["bar"] for value in data["values"]]
+def bars(panel: dict[str, Any]) -> list[tuple[str, str, float]]:
+    return [(bar["batch"], bar["by"], bar["value"]) for bar in panel["data"]["values"]]
+
+
+def unit(panel: dict[str, Any]) -> str:
+    return panel["spec"]["layer"][0]["encoding"]["x"]["title"]
 
 
 def test_every_figure_has_a_bar() -> None:
     spec: dict[str, Any] = kernels_chart(RESULT).to_dict()
-    memory, compute = spec["hconcat"]
-    assert bars(memory) == ["decode · minillm", "decode · SDPA"]
-    assert bars(compute) == ["prefill · minillm"]
-    assert "a GPU" in spec["title"]["text"]
-    assert "4,300 GB/s" in spec["title"]["subtitle"]
+    memory, compute = spec["vconcat"]
+    assert bars(memory) == [("decode", "minillm", 0.9), ("decode", "SDPA", 0.7)]
+    assert bars(compute) == [("prefill", "minillm", 400)]
+    assert unit(compute) == "TFLOP/s"
+    assert spec["title"]["subtitle"] == "a GPU · a copy moves 4,300 GB/s, read and written"
+
+
+def test_a_slow_machine_is_measured_in_smaller_units() -> None:
+    row = {"case": "prefill", "contender": "minillm", "status": "measured", "tflops": 0.048}
+    spec: dict[str, Any] = kernels_chart(RESULT | {"rows": [row]}).to_dict()
+    compute = spec["vconcat"][1]
+    assert bars(compute) == [("prefill", "minillm", 48)]
+    assert unit(compute) == "GFLOP/s"
 
 
 def test_nothing_measured_draws_nothing() -> None:
     spec: dict[str, Any] = kernels_chart(RESULT | {"rows": []}).to_dict()
-    assert [bars(panel) for panel in spec["hconcat"]] == [[], []]
+    assert [bars(panel) for panel in spec["vconcat"]] == [[], []]
