@@ -11,6 +11,7 @@ from typing import Any
 
 from minillm.messages import DEFAULT, say
 from minillm.stage.bundle import bundle, stylesheet
+from minillm.stage.payload import payload
 
 _PAGE_STYLE = "html,body{margin:0;height:100%}#minillm-stage{height:100vh}"
 
@@ -29,9 +30,7 @@ def to_html(
     shown first), `autoplay`, `select`, `present`, `compact`, `theme` ("auto", "dark" or "light").
     """
     header = json.loads(header_json)
-    lines = ",\n".join(line.strip() for line in record_lines if line.strip())
-    given = json.dumps({"language": language, **options})
-    payload = f'{{"header":{header_json.strip()},"options":{given},"records":[{lines}]}}'
+    data = payload(header_json, record_lines, json.dumps({"language": language, **options}))
     script = bundle("page")
     style = _PAGE_STYLE + stylesheet()
     policy = (
@@ -46,16 +45,16 @@ def to_html(
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(name)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         '<div id="minillm-stage"></div>\n'
-        f'<script type="application/json" id="minillm-trace">{_inert(payload)}</script>\n'
+        f'<script type="application/json" id="minillm-trace">{_inert(data)}</script>\n'
         f'<script type="module">{script}</script>\n</body>\n</html>\n'
     )
 
 
-def _inert(payload: str) -> str:
+def _inert(data: str) -> str:
     """JSON text that no HTML parser takes for anything but text. Outside strings it has none."""
     for character in "<>&\u2028\u2029":
-        payload = payload.replace(character, f"\\u{ord(character):04x}")
-    return payload
+        data = data.replace(character, f"\\u{ord(character):04x}")
+    return data
 
 
 def _hash(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from minillm.messages import DEFAULT, spoken
 from minillm.stage.bundle import bundle, stylesheet
+from minillm.stage.payload import payload
 
 if TYPE_CHECKING:
     from minillm.trace import Trace
@@ -36,7 +37,7 @@ def compare(
 def _payload(trace: Trace) -> str:
     """JSON of one trace: its header and its records."""
     header, *records = trace.lines()
-    return f'{{"header":{header},"records":[{",".join(records)}]}}'
+    return payload(header, records)
 
 
 @cache
@@ -57,7 +58,7 @@ def _widget() -> Any:
         options = traitlets.Dict().tag(sync=True)
 
         def __repr__(self) -> str:
-            steps = [len(trace["records"]) for trace in json.loads(self.traces)]
-            return f"<stage of {' and '.join(map(str, steps))} records>"
+            traces = json.loads(self.traces)
+            return f"<stage of {len(traces)} {'trace' if len(traces) == 1 else 'traces'}>"
 
     return StageWidget

@@ -77,24 +77,30 @@ export function createStage(root, options = {}) {
   let later = 0; // timer of a read-out that waits for its turn
   let readAs = false; // playing or not, in the last read-out
   let mostBefore = 0;
+  let awaited = null; // number of a step to go to when it arrives
   let room = { waiting: 4, text: 7, slots: 20, characters: 60, sentence: 900, lines: 2 };
+
+  /** Show what a header says, while the records are on their way. */
+  function announce(header) {
+    fillHeader(header);
+  }
 
   function load(header, records) {
     recording = createRecording(header);
     player.reset(recording);
     selection = null;
     drawn = null;
+    awaited = null;
     fillHeader(header);
     append(records);
     if (recording.length && !live) {
-      const first = recording.steps[0].n;
-      if (options.start !== undefined && options.start !== null) player.seek(options.start - first);
+      if (given(options.start)) seekStep(options.start);
       else if (options.autoplay) player.seek(0);
       else player.act("point");
       player.playing = Boolean(options.autoplay) && !look.still;
       player.hold(options.hold ?? 0);
     }
-    if (options.select !== undefined && options.select !== null) selection = String(options.select);
+    if (given(options.select)) selection = String(options.select);
     layout();
   }
 
@@ -103,6 +109,7 @@ export function createStage(root, options = {}) {
     const was = recording.length;
     recording.append(records);
     player.grow(recording.length);
+    if (awaited !== null && was) seekStep(awaited);
     const { most } = recording.timeline;
     if (was === 0 || most !== mostBefore) layout();
     mostBefore = most;
@@ -124,8 +131,17 @@ export function createStage(root, options = {}) {
     fillLegend(frame.legend, header.prefix_caching);
   }
 
+  /** Go to the step of number `n`; where it has not arrived yet, as soon as it has. */
+  function seekStep(n) {
+    const position = n - recording.steps[0].n;
+    awaited = position >= recording.length ? n : null;
+    player.seek(position);
+    invalidate();
+  }
+
   function act(action, value) {
     if (options.leader) return options.leader.act(action, value);
+    awaited = null;
     if (action === "deselect") select(null);
     else if (recording && recording.length) player.act(action, value);
     else if (live && action !== "back") player.act(action, value);
@@ -156,9 +172,11 @@ export function createStage(root, options = {}) {
     root.style.setProperty("--timeline", `${Math.round(Math.max(96 * look.scale, Math.min(wanted, most)))}px`);
     measure(canvases);
     const { scale } = look;
+    const longest = recording?.timeline.order.at(-1)?.id.length ?? 2;
+    const badge = Math.max(34, 14 + 9 * longest); // CSS px, with the gap behind it
     room = {
       waiting: frame.waiting.body.clientHeight / (70 * scale),
-      slots: Math.max(1, Math.floor((frame.slots.clientWidth - 90 * scale) / (33 * scale))),
+      slots: Math.max(1, Math.floor((frame.slots.clientWidth - 90 * scale) / (badge * scale))),
       sentence: frame.sentence.parentNode.clientWidth - 60 * scale,
       characters: Math.max(8, Math.floor((frame.text.body.clientWidth - 40 * scale) / (8.1 * scale)) - 2),
     };
@@ -303,11 +321,12 @@ export function createStage(root, options = {}) {
     later = 0;
     lastReadout = now;
     readAs = player.isPlaying;
-    setText(frame.readout, JSON.stringify(readout()));
+    setText(frame.readout, JSON.stringify(readout(!player.isPlaying)));
   }
 
-  /** A plain object that says what is drawn. */
-  function readout() {
+  /** A plain object that says what is drawn; `whole`: with each block, which takes milliseconds
+   * where there are thousands. */
+  function readout(whole = true) {
     if (!drawn) return { step: -1, length: 0, live, playing: player.isPlaying };
     const { state, view, waits, table, waiting, slots, narration } = drawn;
     return {
@@ -317,8 +336,9 @@ export function createStage(root, options = {}) {
       waiting: waiting.map(({ id, reason, holders, tokens }) => ({ id, reason, holders, tokens })),
       batch: slots,
       waits: Object.fromEntries(waits),
-      blocks: { held: view.held, cached: view.reusable, free: view.free, owner: view.owner,
-        owners: Array.from(view.owners), filled: Array.from(view.filled) },
+      blocks: { held: view.held, cached: view.reusable, free: view.free, ...(whole ? { owner: view.owner,
+        owners: Array.from(view.owners), filled: Array.from(view.filled) } : {}) },
+      drawn: { blocks: parts.blocks.painted(), sheets: parts.timeline.sheets() },
       sequences: [...state.sequences.values()].map((s) => ({ id: s.id, phase: s.phase,
         computed: s.computed, outputs: s.outputs, blocks: s.blocks.length })),
       selection, table,
@@ -360,11 +380,9 @@ export function createStage(root, options = {}) {
   });
 
   return {
-    load, append, readout, act, select, seekTime, follow,
+    announce, load, append, readout, act, select, seekTime, follow,
     seek(step) {
-      if (!recording?.length) return;
-      player.seek(step - recording.steps[0].n);
-      invalidate();
+      if (recording?.length) seekStep(step);
     },
     play() { if (!player.isPlaying) act("play"); },
     pause() { if (player.isPlaying) act("play"); },
@@ -386,6 +404,10 @@ export function createStage(root, options = {}) {
       root.replaceChildren();
     },
   };
+}
+
+function given(value) {
+  return value !== undefined && value !== null;
 }
 
 function seconds3(ns) {

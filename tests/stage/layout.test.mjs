@@ -3,8 +3,9 @@ import { test } from "node:test";
 
 import { batchLayout } from "../../minillm/stage/js/draw-batch.js";
 import { gridLayout } from "../../minillm/stage/js/draw-blocks.js";
-import { axisEnd, laneLayout, ticks } from "../../minillm/stage/js/draw-timeline.js";
-import { createTimeline } from "../../minillm/stage/js/timeline.js";
+import { axisEnd, focusLayout, laneLayout, ticks } from "../../minillm/stage/js/axis.js";
+import { edges, pixelOf } from "../../minillm/stage/js/block-pixels.js";
+import { WAITING, createTimeline, crowdBins } from "../../minillm/stage/js/timeline.js";
 import { tail, visible } from "../../minillm/stage/js/text.js";
 
 test("every block has a cell inside the canvas", () => {
@@ -39,17 +40,51 @@ test("a half-full batch ends at half the budget; hundreds of decodes fit", () =>
   assert.ok(crowd.used <= crowd.line + 0.01);
 });
 
-test("lanes that do not fit are windowed around those alive", () => {
+test("lanes that do not fit are those around the cursor, on an axis of their own", () => {
   const timeline = createTimeline();
-  for (let i = 0; i < 256; i++) timeline.order.push({ end: i < 200 ? 10 : null });
-  const { shown, first, pitch } = laneLayout(timeline, 160, 20);
-  assert.equal(pitch, 4);
-  assert.ok(first <= 200 && first + shown > 200);
-  assert.equal(laneLayout({ order: timeline.order.slice(0, 10) }, 160, 20).first, 0);
+  // Each runs 50 after it came, but for the last ten, which wait.
+  for (let i = 0; i < 256; i++) {
+    const segments = [WAITING, i * 10, i < 246 ? i * 10 + 50 : 3000];
+    timeline.order.push({ arrival: i * 10, end: i < 200 ? i * 10 + 90 : null, segments });
+  }
+  timeline.end = 3000;
+  assert.equal(laneLayout(timeline, 160), null);
+  for (const time of [0, 1234, 2000, 3000]) {
+    const { shown, first, pitch, from, to } = focusLayout(timeline, 160, time);
+    assert.deepEqual([shown, pitch], [40, 4]);
+    assert.ok(from <= time && time <= to, `${time} in ${from}–${to}`);
+    const front = Math.max(0, Math.min(245, Math.floor(time / 10) - 5));
+    assert.ok(first <= front && front < first + shown, `${front} from ${first}`);
+  }
+  assert.deepEqual(focusLayout(timeline, 160, 1234), focusLayout(timeline, 160, 1236));
+  assert.deepEqual(laneLayout({ order: timeline.order.slice(0, 10) }, 160), { pitch: 16, shown: 10, first: 0 });
+});
+
+test("the crowd keeps the most of each stretch of time, however short it was", () => {
+  const crowd = { end: [], running: [], waiting: [] };
+  for (let i = 0; i < 1000; i++) {
+    crowd.end.push((i + 1) * 10);
+    crowd.running.push(3);
+    crowd.waiting.push(i === 555 ? 9 : 0);
+  }
+  const { running, waiting } = crowdBins(crowd, 100, (time) => time / 10000);
+  assert.deepEqual([...new Set(running)], [3]);
+  assert.equal(waiting.indexOf(9), 55);
+  const long = crowdBins({ end: [1000], running: [2], waiting: [1] }, 10, (time) => time / 1000);
+  assert.deepEqual([...long.running], Array(10).fill(2));
+});
+
+test("small cells tile the canvas in whole pixels", () => {
+  const xs = edges(181, 720 / 181, 1.25);
+  assert.equal(xs.length, 182);
+  assert.equal(xs[181], 900);
+  for (let i = 0; i < 181; i++) assert.ok(xs[i + 1] - xs[i] >= 4 && xs[i + 1] - xs[i] <= 5);
+  assert.equal(pixelOf("#12ab34"), 0xff34ab12);
 });
 
 test("the axis has round ticks; a growing one has room ahead", () => {
   assert.deepEqual(ticks(1e9, 6), [0, 2e8, 4e8, 6e8, 8e8, 1e9]);
+  assert.deepEqual(ticks(1e9, 3, 7e8), [7e8, 8e8, 9e8, 1e9]);
   assert.ok(ticks(123456, 5).length <= 6);
   assert.equal(axisEnd(1.2e9, true), 2e9);
   assert.equal(axisEnd(1.2e9, false), 1.2e9);

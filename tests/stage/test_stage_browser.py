@@ -279,6 +279,44 @@ def test_it_folds_for_a_notebook(open_stage: Any) -> None:
     _shoot(stage, "stage-notebook")
 
 
+def test_a_large_run_is_drawn_by_what_changed(open_stage: Any) -> None:
+    trace = synthetic_traces.crowd(requests=320, num_blocks=16_384)
+    stage = open_stage(trace, start=200)
+    before = stage.read()
+    after = stage.click("step")
+    changed = [
+        block
+        for block in range(16_384)
+        if before["blocks"]["owner"][block] != after["blocks"]["owner"][block]
+        or before["blocks"]["filled"][block] != after["blocks"]["filled"][block]
+    ]
+    assert 0 < after["drawn"]["blocks"] <= len(changed) < 1500
+    assert after["drawn"]["sheets"] == before["drawn"]["sheets"]
+    stage.page.click(".ms-slots button")
+    chosen = stage.read()
+    assert chosen["drawn"]["blocks"] >= after["blocks"]["held"]
+    assert chosen["drawn"]["sheets"] == after["drawn"]["sheets"] + 1
+
+    # Not all lanes fit: the strip above them is the whole run, and leads anywhere in it.
+    box = stage.page.locator(".ms-timeline-canvas").bounding_box()
+    stage.page.mouse.click(box["x"] + box["width"] - 18, box["y"] + 20)
+    assert stage.read()["step"] > after["length"] - 20
+
+
+def test_a_long_run_is_packed_into_its_page(
+    open_stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minillm.stage.payload.PACK_FROM", 10_000)  # for what is long
+    header, records = synthetic_traces.crowd(requests=120)
+    keyframe = {"keyframe": 0, "sequences": [], "cached": []}
+    records.insert(1, keyframe)
+    lines = synthetic_traces.lines((header, records))
+    assert len(to_html(*lines)) - len(to_html(lines[0], [])) < 0.4 * sum(map(len, lines[1]))
+    stage = open_stage((header, records), start=40)
+    seen = stage.read()
+    assert (seen["step"], seen["length"]) == (40, len(records) - 2)
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_pictures(open_stage: Any, theme: str) -> None:
     for name in ("one_long", "memory_runs_out", "shared_prefix", "static_batch", "crowd"):

@@ -200,6 +200,21 @@ def test_streamlit_hands_on_what_is_asked_of_the_engine(page: Any) -> None:
 
 
 @pytest.mark.browser
+def test_a_recording_in_chunks_goes_to_its_start_when_that_arrives(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    replay = "{ mode: 'replay', options: { start: 25 } }"
+    page.evaluate(f"() => host('a', 0, 10, {replay})")
+    page.wait_for_function("() => seen().step === 9")
+    page.evaluate(f"() => host('a', 10, 40, {replay})")
+    page.wait_for_function("() => seen().step === 25")
+    page.locator("[data-action=step]").click()
+    page.evaluate(f"() => host('a', 40, 60, {replay})")
+    page.wait_for_function("() => seen().length === 60")
+    assert page.evaluate("read")["step"] == 26
+
+
+@pytest.mark.browser
 def test_streamlit_starts_over_with_a_new_session_and_leaves_nothing(page: Any) -> None:
     header, records = synthetic_traces.one_long()
     page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])

@@ -1,7 +1,9 @@
 // The KV pool: a cell per block. Its owner is its hue, the slots used its height, two tones are
 // two owners, a dashed outline is cached and reusable, hollow is free. Only cells that changed
-// are drawn; one that was taken or returned crosses over in at most 150 ms.
+// are drawn; one that was taken or returned crosses over in at most 150 ms. Where cells are a few
+// pixels, they are colours and no more (block-pixels.js).
 
+import { createPixels } from "./block-pixels.js";
 import { fitCanvas } from "./dom.js";
 import { box } from "./paint.js";
 import { HUES, mix } from "./palette.js";
@@ -41,9 +43,12 @@ export function createBlocks(canvas, look) {
   let before = new Int32Array(0); // looks a crossing cell comes from
   let began = new Float64Array(0);
   const crossing = new Set();
+  const pixels = createPixels(context);
   let grid = null;
+  let small = false;
   let tones = null;
   let all = true;
+  let painted = 0; // cells painted for the last view
 
   function restyle() {
     all = true;
@@ -61,71 +66,65 @@ export function createBlocks(canvas, look) {
 
   function paint(index, bits) {
     const { theme } = look;
+    const hue = bits & 15;
+    const second = (bits >> 4) & 15;
+    const filled = ((bits >> 8) & 255) / 255;
+    const cached = (bits >> 16) & 1;
+    const selected = (bits >> 17) & 1;
+    const quiet = (bits >> 18) & 1;
+    if (small) {
+      if (hue !== NOBODY) pixels.paint(index, quiet ? tones[hue].tint[0] : tones[hue].solid[0], theme.paper, { edge: selected ? theme.ink : null });
+      else pixels.paint(index, cached ? mix(theme.cachedLine, theme.paper, 0.45) : theme.hollow, theme.paper, { dot: !cached });
+      return;
+    }
     const { cellWidth: w, cellHeight: h } = grid;
     const [left, top] = cellBox(index);
-    const small = Math.min(w, h) < DETAIL;
-    const gap = small ? (Math.min(w, h) >= 3 ? 0.5 : 0) : Math.min(1.5, w * 0.08);
+    const gap = Math.min(1.5, w * 0.08);
     const x = left + gap;
     const y = top + gap;
     const width = w - 2 * gap;
     const height = h - 2 * gap;
-    const radius = small ? 0 : Math.min(3.5, width / 5);
-    const hue = bits & 15;
-    const second = (bits >> 4) & 15;
-    const filled = ((bits >> 8) & 255) / 255;
-    const selected = (bits >> 17) & 1;
-    const quiet = (bits >> 18) & 1;
+    const radius = Math.min(3.5, width / 5);
     context.fillStyle = theme.paper;
     context.fillRect(left - 0.5, top - 0.5, w + 1, h + 1);
     if (hue === NOBODY) {
-      paintUnowned(x, y, width, height, radius, (bits >> 16) & 1, small);
+      paintUnowned(x, y, width, height, radius, cached);
       return;
     }
     const tone = tones[hue];
     box(context, x, y, width, height, radius);
-    if (small) {
-      context.fillStyle = tone.solid[quiet];
+    context.fillStyle = tone.tint[quiet];
+    context.fill();
+    context.save();
+    context.clip();
+    context.fillStyle = tone.solid[quiet];
+    const used = filled === 0 ? 0 : Math.max(2, height * filled);
+    context.fillRect(x, y + height - used, width, used);
+    if (second !== NOBODY) {
+      context.fillStyle = tones[second].solid[quiet];
+      context.beginPath();
+      context.moveTo(x + width, y);
+      context.lineTo(x + width, y + height);
+      context.lineTo(x, y + height);
       context.fill();
-    } else {
-      context.fillStyle = tone.tint[quiet];
-      context.fill();
-      context.save();
-      context.clip();
-      context.fillStyle = tone.solid[quiet];
-      const used = filled === 0 ? 0 : Math.max(2, height * filled);
-      context.fillRect(x, y + height - used, width, used);
-      if (second !== NOBODY) {
-        context.fillStyle = tones[second].solid[quiet];
-        context.beginPath();
-        context.moveTo(x + width, y);
-        context.lineTo(x + width, y + height);
-        context.lineTo(x, y + height);
-        context.fill();
-        context.strokeStyle = theme.paper;
-        context.lineWidth = 1;
-        context.beginPath();
-        context.moveTo(x + width, y);
-        context.lineTo(x, y + height);
-        context.stroke();
-      }
-      context.restore();
+      context.strokeStyle = theme.paper;
+      context.lineWidth = 1;
+      context.beginPath();
+      context.moveTo(x + width, y);
+      context.lineTo(x, y + height);
+      context.stroke();
     }
+    context.restore();
     if (selected) {
       context.strokeStyle = theme.ink;
-      context.lineWidth = small ? 1 : 2;
+      context.lineWidth = 2;
       box(context, x + 0.5, y + 0.5, width - 1, height - 1, radius);
       context.stroke();
     }
   }
 
-  function paintUnowned(x, y, width, height, radius, cached, small) {
+  function paintUnowned(x, y, width, height, radius, cached) {
     const { theme } = look;
-    if (small) {
-      context.fillStyle = cached ? theme.cachedLine : theme.line;
-      if (cached) context.fillRect(x, y, width, height);
-      else context.fillRect(x + width * 0.25, y + height * 0.25, width * 0.5, height * 0.5);
-      return;
-    }
     box(context, x + 0.5, y + 0.5, width - 1, height - 1, radius);
     if (cached) {
       context.fillStyle = theme.cached;
@@ -176,8 +175,11 @@ export function createBlocks(canvas, look) {
       context.fillStyle = look.theme.paper;
       context.fillRect(0, 0, canvas.box.width, canvas.box.height);
       crossing.clear();
+      small = Math.min(grid.cellWidth, grid.cellHeight) < DETAIL;
+      if (small) pixels.fit(grid, ratio, look.theme.paper);
     }
-    const animate = cross && !all && !look.still;
+    const animate = cross && !all && !small && !look.still;
+    painted = 0;
     for (let b = 0; b < size; b++) {
       const owner = view.owner[b];
       const second = view.second[b];
@@ -196,8 +198,10 @@ export function createBlocks(canvas, look) {
         crossing.add(b);
       }
       shown[b] = bits;
+      painted += 1;
       paintCell(b, now, CROSS);
     }
+    if (small) pixels.flush();
     all = false;
     return crossing.size > 0;
   }
@@ -216,5 +220,5 @@ export function createBlocks(canvas, look) {
     return column >= 0 && column < grid.columns && index >= 0 && index < shown.length ? index : null;
   }
 
-  return { draw, tick, at, restyle, cellBox: (index) => [...cellBox(index), grid.cellWidth, grid.cellHeight] };
+  return { draw, tick, at, restyle, painted: () => painted, cellBox: (index) => [...cellBox(index), grid.cellWidth, grid.cellHeight] };
 }

@@ -2,15 +2,19 @@
 // and `options`. Two are played by one clock: the longer leads, the other shows the same moment.
 
 import { createStage } from "../stage.js";
+import { unpacked } from "./packed.js";
 
 export const anywidgetHost = {
   render({ model, el }) {
     let stages = [];
-    function load() {
+    let latest = 0;
+    async function load() {
+      const mine = (latest += 1);
+      const traces = await Promise.all(JSON.parse(model.get("traces")).map(unpacked));
+      if (mine !== latest) return; // another came meanwhile, or the view is gone
       for (const stage of stages) stage.destroy();
       el.replaceChildren();
       const { height, ...options } = model.get("options");
-      const traces = JSON.parse(model.get("traces"));
       const roots = traces.map(() => {
         const root = document.createElement("div");
         root.style.height = `${height / traces.length}px`;
@@ -23,6 +27,7 @@ export const anywidgetHost = {
     load();
     model.on("change:traces", load);
     return () => {
+      latest += 1;
       model.off("change:traces", load);
       for (const stage of stages) stage.destroy();
     };

@@ -41,20 +41,20 @@ export function listenToPointer(root, frame, parts, stage) {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     const hit = parts.timeline.at(event.offsetX, event.offsetY);
-    const onCursor = Math.abs(parts.timeline.xOf(stage.time()) - event.offsetX) < 8;
-    press = { x: event.clientX, hit: onCursor ? null : hit, moved: onCursor || hit === null };
+    const onCursor = parts.timeline.onCursor(event.offsetX, event.offsetY, stage.time());
+    press = { x: event.clientX, y: event.offsetY, hit: onCursor ? null : hit, moved: onCursor || hit === null };
     canvas.setPointerCapture(event.pointerId);
-    if (press.moved && !onCursor) stage.seekTime(parts.timeline.timeAt(event.offsetX));
+    if (press.moved && !onCursor) stage.seekTime(parts.timeline.timeAt(event.offsetX, press.y));
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!press) {
-      const onCursor = Math.abs(parts.timeline.xOf(stage.time()) - event.offsetX) < 8;
+      const onCursor = parts.timeline.onCursor(event.offsetX, event.offsetY, stage.time());
       const hit = parts.timeline.at(event.offsetX, event.offsetY);
       canvas.style.cursor = onCursor ? "ew-resize" : hit === null ? "col-resize" : "pointer";
       return;
     }
     if (Math.abs(event.clientX - press.x) > DRAG) press.moved = true;
-    if (press.moved) stage.seekTime(parts.timeline.timeAt(event.offsetX));
+    if (press.moved) stage.seekTime(parts.timeline.timeAt(event.offsetX, press.y));
   });
   canvas.addEventListener("pointerup", () => {
     if (press && !press.moved) stage.select(press.hit);

@@ -16,6 +16,7 @@ export function createTimeline() {
     stalls: [], // positions of steps at which more of the running stall than before
     preemptions: [], // positions of steps with a preemption
     pressure: [], // per step: time lost to waiting and stalls, and what else is worth a look
+    crowd: { end: [], running: [], waiting: [] }, // per step: when it ended (ns), how many then
     end: 0,
     stalledBefore: 0,
     most: 0, // sequences admitted at once, at most
@@ -80,7 +81,11 @@ export function extendTimeline(timeline, position, state) {
   }
   for (const row of state.batch) if (row.kind === "dead") worth += 0.5;
   timeline.pressure.push(worth * (time - start));
-  timeline.most = Math.max(timeline.most, state.batch.length + stalled);
+  const running = state.batch.length + stalled;
+  timeline.crowd.end.push(time);
+  timeline.crowd.running.push(running);
+  timeline.crowd.waiting.push(waiting);
+  timeline.most = Math.max(timeline.most, running);
   timeline.end = Math.max(timeline.end, time);
 }
 
@@ -101,4 +106,21 @@ export function pointOf(timeline) {
   const most = timeline.pressure.reduce((a, b) => Math.max(a, b), 0);
   // Measured durations jitter: what comes near the most counts as much.
   return timeline.pressure.findIndex((lost) => lost >= 0.8 * most);
+}
+
+/** The crowd in `columns` equal parts of an axis: of each the most that ran and the most that
+ * waited at once. `place(ns)` is a part of the axis, from 0 to 1. */
+export function crowdBins({ end, running, waiting }, columns, place) {
+  const bins = { running: new Uint32Array(columns), waiting: new Uint32Array(columns) };
+  let from = 0;
+  for (let i = 0; i < end.length; i++) {
+    const to = Math.min(columns - 1, Math.floor(place(end[i]) * columns));
+    // A step longer than a part is in all of those it lies in.
+    for (let column = Math.min(from, to); column <= to; column++) {
+      if (running[i] > bins.running[column]) bins.running[column] = running[i];
+      if (waiting[i] > bins.waiting[column]) bins.waiting[column] = waiting[i];
+    }
+    from = to;
+  }
+  return bins;
 }
