@@ -15,7 +15,7 @@ import { createTimelineView } from "./js/draw-timeline.js";
 import { blockView, waitsBySequence } from "./js/fold.js";
 import { createFrame, fillLegend } from "./js/frame.js";
 import { listenToKeys } from "./js/keys.js";
-import { count, createSpeaker } from "./js/messages.js";
+import { createSpeaker } from "./js/messages.js";
 import { narrate, plain } from "./js/narration.js";
 import { createPlayer } from "./js/player.js";
 import { describeBlock, listenToPointer } from "./js/pointing.js";
@@ -51,17 +51,17 @@ export function createStage(root, options = {}) {
   root.lang = say("stage.tag");
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab: the keys are the stage's
   const look = createLook(root, options.present ? 1.4 : 1);
-  const frame = createFrame(root, "");
+  const frame = createFrame(root, say);
   const player = createPlayer({ live, onControl: options.onControl ?? (() => {}) });
   const parts = {
-    batch: createBatch(frame.batchCanvas, look),
+    batch: createBatch(frame.batchCanvas, look, say),
     blocks: createBlocks(frame.blocksCanvas, look),
     timeline: createTimelineView(frame.timelineCanvas, look),
-    waiting: createWaiting(frame.waiting, look),
-    words: createWords(frame.text, look),
-    table: createBlockTable(frame.table, look),
-    slots: createSlots(frame.slots, look),
-    controls: createControls(frame.controls, act, live),
+    waiting: createWaiting(frame.waiting, look, say),
+    words: createWords(frame.text, look, say),
+    table: createBlockTable(frame.table, look, say),
+    slots: createSlots(frame.slots, look, say),
+    controls: createControls(frame.controls, act, live, say),
   };
   const ruler = document.createElement("canvas").getContext("2d");
   const canvases = [frame.batchCanvas, frame.blocksCanvas, frame.timelineCanvas];
@@ -117,18 +117,19 @@ export function createStage(root, options = {}) {
   }
 
   function fillHeader(header) {
-    setText(frame.name, header.title || header.scene || "Recording");
+    setText(frame.name, header.title || header.scene || say("stage.recording"));
     frame.name.title = header.question || "";
+    const budget = say("stage.budget", { n: header.max_num_batched_tokens });
     const model = (header.model || "").split("/").at(-1);
     const pills = [header.scheduler, `${header.kv_cache || "paged"} · ${header.block_size}`,
-      `budget ${count(header.max_num_batched_tokens)}`, [model, header.device].filter(Boolean).join(" · ")];
+      budget, [model, header.device].filter(Boolean).join(" · ")];
     frame.pills.replaceChildren(...pills.filter(Boolean).map((words) => {
       const pill = el("span", "ms-pill");
       pill.textContent = words;
       return pill;
     }));
-    setText(frame.budget, `budget ${count(header.max_num_batched_tokens)}`);
-    fillLegend(frame.legend, header.prefix_caching);
+    setText(frame.budget, budget);
+    fillLegend(frame.legend, header.prefix_caching, say);
   }
 
   /** Go to the step of number `n`; where it has not arrived yet, as soon as it has. */
@@ -231,8 +232,8 @@ export function createStage(root, options = {}) {
     const table = selection === null ? null : blockTable(state, view, selection, header.block_size);
     const near = Math.abs(player.position - lastPosition) === 1;
     lastPosition = player.position;
-    drawn = { state, view, waits, table, narration: narrate(state, header),
-      waiting: waitingRows(state, waits, header), slots: slotRows(state) };
+    drawn = { state, view, waits, table, narration: narrate(state, header, say),
+      waiting: waitingRows(state, waits, header, say), slots: slotRows(state) };
 
     parts.batch.draw(state.batch, header.max_num_batched_tokens, selection);
     const crossing = parts.blocks.draw(view, { blockSize: header.block_size, selection, now,
@@ -247,25 +248,26 @@ export function createStage(root, options = {}) {
   function drawWords(state, view, header) {
     setText(frame.time, seconds3(state.time));
     const last = recording.length ? recording.steps.at(-1).n : -1;
-    setText(frame.step, state.n < 0 ? "no step yet" : `step ${count(state.n)} of ${count(last)}`);
+    setText(frame.step, state.n < 0 ? say("stage.no_step") : say("stage.step_of", { step: state.n, last }));
     const behind = last - state.n;
     setShown(frame.past, live && !player.following);
-    setText(frame.past, `in the past, ${count(behind)} behind`);
+    setText(frame.past, say("stage.past", { n: behind }));
     speak(drawn.narration);
     const longest = Math.max(1, ...drawn.waiting.map((row) => row.tokens));
     parts.waiting.draw(drawn.waiting, longest, room.waiting);
     const tokens = state.batch.reduce((sum, row) => sum + row.tokens, 0);
-    setText(frame.batch.figure, `${count(tokens)} of ${count(header.max_num_batched_tokens)} tokens`
-      + ` · ${count(drawn.slots.length)} of ${count(header.max_num_seqs)} sequences`);
+    setText(frame.batch.figure, say("stage.load", { tokens, budget: header.max_num_batched_tokens,
+      sequences: drawn.slots.length, most: header.max_num_seqs }));
     parts.slots.draw(drawn.slots, { room: room.slots, selection });
     const size = view.owner.length;
-    setText(frame.blocks.figure, [`${count(view.held)} of ${count(size)} held`,
-      header.prefix_caching ? `${count(view.reusable)} cached` : "", `${count(view.free)} free`,
-      view.swapped ? `${count(view.swapped)} in CPU memory` : ""].filter(Boolean).join(" · "));
+    setText(frame.blocks.figure, [say("stage.held", { n: view.held, all: size }),
+      header.prefix_caching ? say("stage.cached", { n: view.reusable }) : "",
+      say("stage.free", { n: view.free }),
+      view.swapped ? say("stage.swapped", { n: view.swapped }) : ""].filter(Boolean).join(" · "));
     parts.words.draw(state, { rows: room.text, characters: room.characters * room.lines, selection });
     const selected = selection === null ? null : state.sequences.get(selection);
     setShown(frame.table.body, Boolean(selected));
-    setText(frame.table.figure, selection === null || selected ? "logical → physical" : absence(state));
+    setText(frame.table.figure, selection === null || selected ? say("stage.mapping") : absence(state));
     if (selected) parts.table.draw(drawn.table, selected, header.block_size);
     const { timelineCanvas } = frame;
     timelineCanvas.setAttribute("aria-valuemax", String(Math.max(0, last)));
@@ -278,7 +280,7 @@ export function createStage(root, options = {}) {
 
   function absence(state) {
     const lane = recording.timeline.lanes.get(selection);
-    return lane && lane.arrival <= state.time ? `${selection} has left` : `${selection} is yet to come`;
+    return say(lane && lane.arrival <= state.time ? "stage.has_left" : "stage.to_come", { id: selection });
   }
 
   /** Show the narration's parts in nodes that stay. */
@@ -294,7 +296,7 @@ export function createStage(root, options = {}) {
         else line.append(made);
         node = made;
       }
-      if (wantsBadge) setBadge(node, part.id, look);
+      if (wantsBadge) setBadge(node, part.id, look, say);
       else setText(node, part.text);
     });
     while (line.childNodes.length > sentence.length) line.lastChild.remove();
@@ -375,7 +377,7 @@ export function createStage(root, options = {}) {
     ownersOf: (block) => (drawn ? [...drawn.state.sequences.values()]
       .filter((s) => s.blocks.includes(block)).map((s) => s.id) : []),
     describeBlock: (block) => describeBlock(drawn.view, block, recording.header.block_size,
-      [...drawn.state.sequences.values()].filter((s) => s.blocks.includes(block)).map((s) => s.id)),
+      [...drawn.state.sequences.values()].filter((s) => s.blocks.includes(block)).map((s) => s.id), say),
     seekTime,
   });
 

@@ -1,12 +1,13 @@
 """Narration: what one step did, in a sentence or two.
 
+The wording is in the catalogues (minillm/messages/*/narration.json), the choice of sentence here.
 The stage says the same in JavaScript (minillm/stage/js/narration.js); tests/trace compares the
-two word for word. The rules of wording:
+two word for word. The rules:
 
 * The most important fact leads: a refusal, a preemption, a stall, a prefix-cache hit, dead slots.
   A second sentence adds what the batch is made of, or who waits and why. Never a third.
 * Where nothing stands out, the batch comes first, then a wait, a finish or a first token.
-* Requests are badges. Counts up to twelve that begin a sentence are words; numbers have commas.
+* Requests are badges. Counts up to twelve that begin an English sentence are words.
 * A wait names the holder of most of what is missing only if it holds more than half.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from minillm.events import (
     Admitted,
@@ -28,21 +30,22 @@ from minillm.events import (
     Wait,
     WaitReason,
 )
+from minillm.messages import DEFAULT, Part, say, tell
 from minillm.trace.fold import State
 from minillm.trace.records import Header
 
-Part = dict[str, str]  # {"text": …} or {"id": …}, a badge
-_Pieces = list["str | Part"]
+Parts = list[Part]
 
-_WORDS = (
-    "no one two three four five six seven eight nine ten eleven twelve".split()  # by value
-)
+_STALLS = (WaitReason.TOKEN_BUDGET, WaitReason.NO_KV_BLOCKS, WaitReason.LOWER_PRIORITY)
+"""What a stall may be for, besides a step that only prefills."""
 
 
-def narrate(before: State, step: Step, after: State, header: Header) -> list[Part]:
+def narrate(
+    before: State, step: Step, after: State, header: Header, language: str = DEFAULT
+) -> Parts:
     """What `step` did, as texts and badges in order. `before` and `after` are the states around
     it: `trace.state_at(n - 1)` and `trace.state_at(n)`."""
-    view = _View(before, step, after, header)
+    view = _View(before, step, after, header, language)
     weight, event = _event(view)
     batch = _batch(view)
     wait = _wait(view)
@@ -54,15 +57,17 @@ def narrate(before: State, step: Step, after: State, header: Header) -> list[Par
         sentences = [batch, event]
     else:
         sentences = [batch, wait]
-    pieces: _Pieces = []
-    for sentence in filter(None, sentences):
-        pieces += [" ", *sentence] if pieces else sentence
-    return _joined(pieces)
+    told = [_capital(sentence) for sentence in sentences if sentence]
+    if len(told) == 2:
+        return view.tell("two", first=told[0], second=told[1])
+    return told[0] if told else []
 
 
-def sentence(before: State, step: Step, after: State, header: Header) -> str:
+def sentence(
+    before: State, step: Step, after: State, header: Header, language: str = DEFAULT
+) -> str:
     """The same as plain text."""
-    parts = narrate(before, step, after, header)
+    parts = narrate(before, step, after, header, language)
     return "".join(part.get("text", "") + part.get("id", "") for part in parts)
 
 
@@ -78,8 +83,12 @@ class _Prefill:
 class _View:
     """One step, arranged for telling."""
 
-    def __init__(self, before: State, step: Step, after: State, header: Header) -> None:
+    def __init__(
+        self, before: State, step: Step, after: State, header: Header, language: str
+    ) -> None:
         self.before, self.step, self.after, self.header = before, step, after, header
+        self.language = language
+        self.numbers = say(language, "narration.numbers").split()
         self.events = (*step.events, *step.after)
         self.waits = after.waits_by_sequence()
         self.decodes = [id for id, _, kind in after.batch if kind == "decode"]
@@ -91,6 +100,24 @@ class _View:
             for id, s in after.running.items()
             if id not in in_batch and id not in after.born and s.phase != "done"
         ]
+
+    def tell(self, name: str, **values: Any) -> Parts:
+        """The text `name` of the catalogue; a value may be parts."""
+        return tell(self.language, f"narration.{name}", **values)
+
+    def word(self, n: int) -> str:
+        """A count as a sentence begins with it."""
+        return self.numbers[n] if n < len(self.numbers) else f"{n:,}"
+
+    def badges(self, ids: Sequence[str], most: int = 3) -> Parts:
+        """Up to `most` badges, then how many more; one more than `most` is still spelled out."""
+        shown = ids if len(ids) <= most + 1 else ids[:most]
+        left = len(ids) - len(shown)
+        told = _badge(shown[0])
+        for i, id in enumerate(shown[1:], 2):
+            join = "and" if i == len(ids) else "next"
+            told = self.tell(join, first=told, next=_badge(id))
+        return self.tell("more", first=told, more=self.word(left)) if left else told
 
     def length(self, id: str) -> int:
         """Tokens of a sequence as the step began: prompt, and what it had generated."""
@@ -104,12 +131,12 @@ class _View:
         return _Prefill(id, tokens, self.length(id), ends, first)
 
 
-def _event(view: _View) -> tuple[int, _Pieces]:
+def _event(view: _View) -> tuple[int, Parts]:
     """The event that stands out and its weight: from 2 it leads; 4 says why some wait, 5 what
     the batch is made of, and neither is repeated."""
     for event in view.events:
         if isinstance(event, Rejected):
-            return 3, [_badge(event.id), f" is refused: {event.message}"]
+            return 3, view.tell("rejected", who=_badge(event.id), message=event.message)
     lost = [e for e in view.events if isinstance(e, Preempted) and e.id not in view.after.born]
     if lost:
         return 4, _preemption(view, lost)
@@ -121,189 +148,185 @@ def _event(view: _View) -> tuple[int, _Pieces]:
     hits = [e for e in view.events if isinstance(e, Admitted) and e.cached_tokens > 0]
     if hits:
         hit = max(hits, key=lambda event: event.cached_tokens)
-        found = f"{hit.cached_tokens:,} of its {view.length(hit.id):,}"
-        return 2, [_badge(hit.id), f" finds {found} prompt tokens in the cache."]
+        found = {"cached": hit.cached_tokens, "of": view.length(hit.id)}
+        return 2, view.tell("finds", who=_badge(hit.id), **found)
     forks = [event for event in view.events if isinstance(event, Forked)]
     if forks:
         return 2, _fork(view, forks)
     if view.dead:
         return (2 if len(view.dead) >= len(view.decodes) else 1), _dead_slots(view)
     gone = [event for event in view.events if isinstance(event, Finished)]
-    if len(gone) == 1:
-        (event,) = gone
-        how = {"abort": "is aborted", "error": "fails"}.get(event.reason, "finishes")
-        outputs = _plural(view.after.sequences[event.id].outputs, "token")
-        return 1, [_badge(event.id), f" {how} after {outputs}."]
     if gone:
-        return 1, [*_badges([event.id for event in gone]), " finish."]
+        return 1, _finish(view, gone)
     writers = [event.id for event in view.events if isinstance(event, Copied)]
     if writers:
-        one = len(writers) == 1
-        does = " writes to a shared block" if one else " write to shared blocks"
-        gets = " and gets a copy of it." if one else " and get copies of them."
-        return 1, [*_badges(writers), does, gets]
+        return 1, view.tell("copies", n=len(writers), who=view.badges(writers))
     first = [row.id for row in view.prefills if row.first]
     if first:
-        tell = " writes its first token." if len(first) == 1 else " write their first tokens."
-        return 1, [*_badges(first), tell]
+        return 1, view.tell("first_token", n=len(first), who=view.badges(first))
     return 0, []
 
 
-def _preemption(view: _View, lost: Sequence[Preempted]) -> _Pieces:
+def _preemption(view: _View, lost: Sequence[Preempted]) -> Parts:
     saved = {event.id: event for event in view.events if isinstance(event, SwappedOut)}
     known = [view.before.sequences.get(event.id) for event in lost if event.id not in saved]
     tokens = sum(s.computed for s in known if s is not None)
-    again = f"{_plural(tokens, 'computed token')} must be computed again."
     if saved and not tokens:
-        blocks = sum(len(event.copies) for event in saved.values())
-        again = _swapped(view, blocks, "to")
-        tokens = 1
-    if len(lost) > 1:
-        return [*_badges([event.id for event in lost]), f" are preempted; {again}"]
-    (event,) = lost
-    if event.by is None:
-        cause: _Pieces = [" to free its blocks"]
-    elif event.by == event.id:
-        cause = [": no block is left for its own next token"]
+        cost = _swapped(view, sum(len(event.copies) for event in saved.values()), "swap_out")
     else:
-        cause = [": ", _badge(event.by), " needs the room"]
-    return [_badge(event.id), " is preempted", *cause, f"; {again}" if tokens else "."]
+        cost = view.tell("again", n=tokens)
+    if len(lost) > 1:
+        who = view.badges([event.id for event in lost])
+        return view.tell("clause", first=view.tell("preempted", who=who), second=cost)
+    (event,) = lost
+    who = _badge(event.id)
+    if event.by is None:
+        told = view.tell("preempted_freeing", who=who)
+    elif event.by == event.id:
+        told = view.tell("preempted_itself", who=who)
+    else:
+        told = view.tell("preempted_for", who=who, by=_badge(event.by))
+    if saved or tokens:
+        return view.tell("clause", first=told, second=cost)
+    return view.tell("end", words=told)
 
 
-def _coming_back(view: _View, back: Sequence[SwappedIn]) -> _Pieces:
-    verb = " comes back" if len(back) == 1 else " come back"
+def _coming_back(view: _View, back: Sequence[SwappedIn]) -> Parts:
+    told = view.tell("returns", n=len(back), who=view.badges([event.id for event in back]))
     blocks = sum(len(event.copies) for event in back)
-    how = f": {_swapped(view, blocks, 'from')}" if blocks else "."
-    return [*_badges([event.id for event in back]), verb, how]
+    if not blocks:
+        return view.tell("end", words=told)
+    return view.tell("returns_moving", returns=told, move=_swapped(view, blocks, "swap_in"))
 
 
-def _swapped(view: _View, blocks: int, way: str) -> str:
+def _swapped(view: _View, blocks: int, way: str) -> Parts:
     """How much moves to or from CPU memory, and how long the step waited for it."""
     if not blocks:
-        return "all of it is in CPU memory already."
+        return view.tell("saved")
     size = blocks * view.header.block_size * view.header.kv_bytes_per_token
-    amount = f" ({_tenths(size, 1_000_000)} MB)" if size else ""
     wait = view.step.transfer
-    time = f" in {_tenths(wait, 1_000_000)} ms" if wait else ""
-    move = "moves" if blocks == 1 else "move"
-    return f"{_plural(blocks, 'block')}{amount} {move} {way} CPU memory{time}."
-
-
-def _fork(view: _View, forks: Sequence[Forked]) -> _Pieces:
-    children = [event.child for event in forks]
-    verb = " forks off " if len(children) == 1 else " fork off "
-    parents = list(dict.fromkeys(event.id for event in forks))
-    outside = [event.id for event in view.step.after if isinstance(event, Preempted)]
-    shared = len({b for event in forks if event.child not in outside for b in event.blocks})
-    what = f" and {'shares' if len(children) == 1 else 'share'} {_plural(shared, 'block')}"
-    told = [*_badges(children), verb, *_badges(parents), what if shared else ""]
-    return (
-        [*told, "; there is no room yet for ", *_badges(outside), "."] if outside else [*told, "."]
+    return view.tell(
+        way,
+        n=blocks,
+        size=view.tell("size", mb=_tenths(size, 1_000_000)) if size else "",
+        time=view.tell("time", ms=_tenths(wait, 1_000_000)) if wait else "",
     )
 
 
-def _stall(view: _View) -> tuple[int, _Pieces]:
+def _fork(view: _View, forks: Sequence[Forked]) -> Parts:
+    children = [event.child for event in forks]
+    parents = view.badges(list(dict.fromkeys(event.id for event in forks)))
+    outside = [event.id for event in view.step.after if isinstance(event, Preempted)]
+    shared = len({b for event in forks if event.child not in outside for b in event.blocks})
+    told = view.tell("forks", n=len(children), children=view.badges(children), parents=parents)
+    if shared:
+        blocks = view.tell("blocks", n=shared)
+        told = view.tell("forks_sharing", n=len(children), forks=told, blocks=blocks)
+    if outside:
+        return view.tell("forks_outside", first=told, outside=view.badges(outside))
+    return view.tell("end", words=told)
+
+
+def _stall(view: _View) -> tuple[int, Parts]:
     stalled, prefills = view.stalled, view.prefills
-    who: _Pieces = [f"{_word(len(stalled)).capitalize()} running requests stall"]
-    if len(stalled) == 1:
-        who = [_badge(stalled[0]), " stalls"]
+    count = len(stalled)
+    told = view.tell("stalls", n=count, count=view.word(count), who=_badge(stalled[0]))
     wait = view.waits.get(stalled[0])
     reason = wait.reason if wait else None
     if reason == WaitReason.PREFILL_IN_PROGRESS and prefills:
-        verb = " prefills " if len(prefills) == 1 else " prefill "
-        tokens = _plural(sum(row.tokens for row in prefills), "token")
-        return 5, [*who, " while ", *_badges([row.id for row in prefills]), verb, f"{tokens}."]
-    because = {
-        WaitReason.TOKEN_BUDGET: ": the token budget is spent.",
-        WaitReason.NO_KV_BLOCKS: ": no KV block is free.",
-        WaitReason.LOWER_PRIORITY: ": others are served first.",
-    }
-    return 2, [*who, because.get(reason, ".") if reason else "."]
+        who = view.badges([row.id for row in prefills])
+        tokens = view.tell("tokens", n=sum(row.tokens for row in prefills))
+        behind = {"stalls": told, "who": who, "tokens": tokens}
+        return 5, view.tell("stalls_behind", n=len(prefills), **behind)
+    if reason in _STALLS:
+        return 2, view.tell(f"stalls_{reason}", stalls=told)
+    return 2, view.tell("end", words=told)
 
 
-def _dead_slots(view: _View) -> _Pieces:
-    one = len(view.dead) == 1
-    slots = "One slot is dead" if one else f"{_word(len(view.dead)).capitalize()} slots are dead"
-    until: _Pieces = ["."]
-    if view.decodes:
-        ends = " ends." if len(view.decodes) == 1 else " end."
-        until = [", but the batch runs until ", *_badges(view.decodes, 2), ends]
-    return [f"{slots}: ", *_badges(view.dead), " is done" if one else " are done", *until]
+def _dead_slots(view: _View) -> Parts:
+    n, live = len(view.dead), view.decodes
+    told = view.tell("dead", n=n, count=view.word(n), who=view.badges(view.dead))
+    if live:
+        return view.tell("dead_until", n=len(live), dead=told, who=view.badges(live, 2))
+    return view.tell("end", words=told)
 
 
-def _batch(view: _View) -> _Pieces:
-    decodes, prefills, budget = len(view.decodes), view.prefills, view.header
-    tokens_allowed = f"{budget.max_num_batched_tokens:,}"
-    pieces: _Pieces = []
-    if decodes:
-        takes = "decode takes" if decodes == 1 else "decodes take"
-        pieces.append(
-            f"{_word(decodes).capitalize()} {takes} {decodes:,} of {tokens_allowed} tokens"
-        )
-        pieces.append("; " if prefills else ".")
-    if prefills:
-        row = prefills[0]
-        if len(prefills) > 1:
-            tokens = _plural(sum(each.tokens for each in prefills), "token")
-            pieces += [*_badges([each.id for each in prefills]), f" prefill {tokens}"]
-        elif row.tokens == row.of:
-            pieces += [_badge(row.id), f" prefills all its {_plural(row.of, 'token')}"]
-        elif row.ends:
-            pieces += [_badge(row.id), f" prefills the last {row.tokens:,} of its {row.of:,}"]
-        else:
-            pieces += [_badge(row.id), f" prefills {row.tokens:,} of its {row.of:,}"]
-        pieces.append("." if decodes else f", with a budget of {tokens_allowed}.")
-    return pieces
+def _finish(view: _View, gone: Sequence[Finished]) -> Parts:
+    if len(gone) > 1:
+        return view.tell("finish", who=view.badges([event.id for event in gone]))
+    (event,) = gone
+    how = {"abort": "aborted", "error": "fails"}.get(event.reason, "finishes")
+    tokens = view.tell("tokens", n=view.after.sequences[event.id].outputs)
+    return view.tell(how, who=_badge(event.id), tokens=tokens)
 
 
-def _wait(view: _View) -> _Pieces:
+def _batch(view: _View) -> Parts:
+    count, budget = len(view.decodes), view.header.max_num_batched_tokens
+    prefill = _prefilling(view)
+    if not count:
+        return view.tell("alone", prefill=prefill, budget=budget) if prefill else []
+    told = view.tell("decodes", n=count, count=view.word(count), budget=budget)
+    if prefill:
+        return view.tell("clause", first=told, second=prefill)
+    return view.tell("end", words=told)
+
+
+def _prefilling(view: _View) -> Parts:
+    if not view.prefills:
+        return []
+    row = view.prefills[0]
+    if len(view.prefills) > 1:
+        tokens = view.tell("tokens", n=sum(each.tokens for each in view.prefills))
+        who = view.badges([each.id for each in view.prefills])
+        return view.tell("prefill", who=who, tokens=tokens)
+    if row.tokens == row.of:
+        return view.tell("prefill_all", who=_badge(row.id), tokens=view.tell("tokens", n=row.of))
+    part = "prefill_last" if row.ends else "prefill_some"
+    return view.tell(part, who=_badge(row.id), n=row.tokens, of=row.of)
+
+
+def _wait(view: _View) -> Parts:
     """Why the first in the queue waits; all who lack the same thing are named together."""
     waiting = [id for id in view.waits if id in view.after.waiting]
     if not waiting:
         return []
     wait = view.waits[waiting[0]]
     alike = [id for id in waiting if view.waits[id].reason == wait.reason]
-    if len(alike) == 1:
-        who: _Pieces = [_badge(alike[0]), " waits"]
-    elif len(alike) <= 3:
-        who = [*_badges(alike), " wait"]
+    if len(alike) <= 3:
+        told = view.tell("waits", n=len(alike), who=view.badges(alike))
     else:
-        who = [f"{_word(len(alike)).capitalize()} wait"]
-    return [*who, *_why(view, wait, one=len(alike) == 1)]
+        told = view.tell("many_wait", count=view.word(len(alike)))
+    return _why(view, wait, told, len(alike))
 
 
-def _why(view: _View, wait: Wait, *, one: bool) -> _Pieces:
-    hog = _biggest_holder(view.after, wait)
-    badge: _Pieces = [_badge(hog)] if hog is not None else []
+def _why(view: _View, wait: Wait, told: Parts, alike: int) -> Parts:
+    why = f"wait_{wait.reason}"
     match wait.reason:
-        case WaitReason.TOKEN_BUDGET:
-            most: _Pieces = [", most of it on ", *badge] if badge else []
-            return [": the token budget is spent", *most, "."]
-        case WaitReason.NO_KV_BLOCKS:
-            if wait.needs is None:
-                return [": no KV block is free."]
-            free = wait.free or 0
-            needs = f"{'it' if one else 'the first'} needs {_plural(wait.needs, 'KV block')}"
-            return [f": {needs}, {free:,} {'is' if free == 1 else 'are'} free."]
+        case WaitReason.NO_KV_BLOCKS if wait.needs is not None:
+            blocks = view.tell("kv_blocks", n=wait.needs)
+            needs = view.tell("needs", n=alike, blocks=blocks)
+            free = view.tell("free", n=wait.free or 0)
+            return view.tell("wait_for_blocks", wait=told, needs=needs, free=free)
         case WaitReason.FRAGMENTED:
-            whose = "it needs" if one else "the first needs"
-            run = f"{whose} a run of {_plural(wait.needs or 0, 'KV block')}"
-            return [f": {run}, the longest free one has {wait.free or 0:,}."]
+            blocks = view.tell("kv_blocks", n=wait.needs or 0)
+            return view.tell(why, n=alike, wait=told, blocks=blocks, free=wait.free or 0)
         case WaitReason.MAX_NUM_SEQS:
-            return [f": all {view.header.max_num_seqs:,} sequence slots are taken."]
+            return view.tell(why, wait=told, slots=view.header.max_num_seqs)
+        case WaitReason.NO_KV_BLOCKS | WaitReason.PREEMPTED:
+            return view.tell(why, wait=told)
         case WaitReason.BATCH_NOT_FINISHED:
-            writes = " still writes" if len(wait.holders) == 1 else " still write"
-            still = [", and ", *_badges(wait.holders, 2), writes] if wait.holders else []
-            return [": the batch must finish first", *still, "."]
+            holders = wait.holders
+            most = 2
         case WaitReason.HEAD_OF_LINE:
-            return [" behind ", *_badges(wait.holders, 1), "."] if wait.holders else [" in line."]
-        case WaitReason.LOWER_PRIORITY:
-            above = [", ", *badge, " above all"] if badge else []
-            return [": others are served first", *above, "."]
-        case WaitReason.PREEMPTED:
-            return [" for room after being preempted."]
-        case WaitReason.PREFILL_IN_PROGRESS:
-            return [": this step only prefills", *([" ", *badge] if badge else []), "."]
+            holders = wait.holders
+            most = 1
+        case _:
+            hog = _biggest_holder(view.after, wait)
+            holders = () if hog is None else (hog,)
+            most = 1
+    if not holders:
+        return view.tell(why, wait=told)
+    return view.tell(f"{why}_on", n=len(holders), wait=told, who=view.badges(holders, most))
 
 
 def _biggest_holder(state: State, wait: Wait) -> str | None:
@@ -313,43 +336,18 @@ def _biggest_holder(state: State, wait: Wait) -> str | None:
     return best if best is not None and weights[best] * 2 > sum(weights.values()) else None
 
 
-def _badge(id: str) -> Part:
-    return {"id": id}
+def _badge(id: str) -> Parts:
+    return [{"id": id}]
 
 
-def _badges(ids: Sequence[str], most: int = 3) -> _Pieces:
-    """Up to `most` badges, then how many more; one more than `most` is still spelled out."""
-    shown = ids if len(ids) <= most + 1 else ids[:most]
-    complete = len(shown) == len(ids)
-    pieces: _Pieces = []
-    for i, id in enumerate(shown):
-        if i:
-            pieces.append(" and " if complete and i == len(shown) - 1 else " ")
-        pieces.append(_badge(id))
-    return pieces if complete else [*pieces, f" and {_word(len(ids) - len(shown))} more"]
+def _capital(sentence: Parts) -> Parts:
+    """The sentence with a capital letter, where it begins with a word."""
+    first, *rest = sentence
+    text = first.get("text", "")
+    return [{"text": text[0].upper() + text[1:]}, *rest] if text else sentence
 
 
 def _tenths(n: int, unit: int) -> str:
     """`n` in units, with one decimal."""
     tenths = (n * 10 + unit // 2) // unit
     return f"{tenths // 10:,}.{tenths % 10}"
-
-
-def _plural(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def _word(n: int) -> str:
-    return _WORDS[n] if n < len(_WORDS) else f"{n:,}"
-
-
-def _joined(pieces: _Pieces) -> list[Part]:
-    """Neighbouring texts become one part."""
-    parts: list[Part] = []
-    for piece in pieces:
-        part = {"text": piece} if isinstance(piece, str) else piece
-        if "text" in part and parts and "text" in parts[-1]:
-            parts[-1] = {"text": parts[-1]["text"] + part["text"]}
-        else:
-            parts.append(part)
-    return parts

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { applyStep, emptyState } from "../../minillm/stage/js/fold.js";
+import { createSpeaker } from "../../minillm/stage/js/messages.js";
 import { narrate, plain } from "../../minillm/stage/js/narration.js";
+
+const say = createSpeaker("en");
 
 const HEADER = { block_size: 16, num_blocks: 64, max_num_seqs: 8, max_num_batched_tokens: 256 };
 
@@ -13,7 +16,7 @@ const admitted = (id, cached = 0) => ["admitted", id, cached];
 function tell(...steps) {
   const state = emptyState(HEADER);
   steps.forEach((step, n) => applyStep(state, { n, t: n * 10, d: 10, w: [], ...step }));
-  return plain(narrate(state, HEADER));
+  return plain(narrate(state, HEADER, say));
 }
 
 const EIGHT = { e: [0, 1, 2, 3, 4, 5, 6, 8].flatMap((i) => [added(`${i}`, 8), admitted(`${i}`)]),
@@ -61,5 +64,5 @@ test("a finish, a refusal, a first token", () => {
 test("markup in an id or a message stays text in a part", () => {
   const state = emptyState(HEADER);
   applyStep(state, { n: 0, t: 0, d: 1, e: [["rejected", "<b>", 0, "<img>"]] });
-  assert.deepEqual(narrate(state, HEADER)[0], { id: "<b>" });
+  assert.deepEqual(narrate(state, HEADER, say)[0], { id: "<b>" });
 });

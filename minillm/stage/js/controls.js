@@ -10,7 +10,7 @@ const ICONS = {
 };
 
 export const SPEEDS = [
-  { label: "0.25×", rate: 2 }, { label: "1×", rate: 8 }, { label: "4×", rate: 32 }, { label: "max", rate: null },
+  { label: "0.25×", rate: 2 }, { label: "1×", rate: 8 }, { label: "4×", rate: 32 }, { label: null, rate: null },
 ]; // steps per second; null: as fast as frames come
 
 function icon(name) {
@@ -36,28 +36,29 @@ function button(action, label, key, iconName = action) {
 }
 
 /** `act(action, value)` is called on a click. */
-export function createControls(region, act, live) {
-  const moves = el("div", "ms-control-group", { role: "group", "aria-label": "playback" });
-  const start = button("start", "Start", "Home");
-  const back = button("back", "Back", "←");
-  const play = button("play", "Play", "Space");
+export function createControls(region, act, live, say) {
+  const moves = el("div", "ms-control-group", { role: "group", "aria-label": say("stage.playback") });
+  const start = button("start", say("stage.start"), "Home");
+  const back = button("back", say("stage.back"), "←");
+  const play = button("play", say("stage.play"), say("stage.space"));
   play.classList.add("ms-primary");
-  const step = button("step", "Step", "→");
-  const stall = button("stall", "Next stall", "S");
-  const preemption = button("preemption", "Next preemption", "P");
+  const step = button("step", say("stage.step"), "→");
+  const stall = button("stall", say("stage.stall"), "S");
+  const preemption = button("preemption", say("stage.preemption"), "P");
   moves.append(start, back, play, step, stall, preemption);
   const right = el("div", "ms-control-group ms-control-right");
-  const speeds = el("div", "ms-speeds", { role: "radiogroup", "aria-label": "speed" });
-  SPEEDS.forEach(({ label }, i) => {
+  const speeds = el("div", "ms-speeds", { role: "radiogroup", "aria-label": say("stage.speed") });
+  SPEEDS.forEach((speed, i) => {
+    const label = speed.label ?? say("stage.fastest");
     const node = el("button", "ms-speed", { type: "button", role: "radio", "data-action": "speed",
-      "data-value": String(i), title: `speed ${label}, key ${i + 1}` });
+      "data-value": String(i), title: say("stage.speed_key", { label, key: i + 1 }) });
     node.textContent = label;
     speeds.append(node);
   });
   const keys = el("kbd", "ms-key ms-key-speeds");
   keys.textContent = "1–4";
   speeds.append(keys);
-  const end = button("end", live ? "Live" : "End", live ? "L" : "End", null);
+  const end = button("end", say(live ? "stage.live" : "stage.end"), live ? "L" : "End", null);
   if (live) end.prepend(el("span", "ms-live-dot", { "aria-hidden": "true" }));
   right.append(speeds, end);
   region.append(moves, right);
@@ -70,7 +71,7 @@ export function createControls(region, act, live) {
   function draw({ isPlaying, speed, atStart, atEnd, following, stalls, preemptions }) {
     if (playing !== isPlaying) {
       playing = isPlaying;
-      setText(play.words, isPlaying ? "Pause" : "Play");
+      setText(play.words, say(isPlaying ? "stage.pause" : "stage.play"));
       play.firstChild.firstChild.setAttribute("d", ICONS[isPlaying ? "pause" : "play"]);
     }
     start.disabled = back.disabled = atStart;

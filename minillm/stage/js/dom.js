@@ -50,11 +50,11 @@ export function createBadge() {
   return el("button", "ms-badge", { type: "button", tabindex: "-1" });
 }
 
-export function setBadge(node, id, look) {
+export function setBadge(node, id, look, say) {
   if (node.dataset.request === id) return;
   node.dataset.request = id;
   node.textContent = id;
-  node.setAttribute("aria-label", `request ${id}`);
+  node.setAttribute("aria-label", say("stage.request", { id }));
   paintHue(node, id, look);
 }
 

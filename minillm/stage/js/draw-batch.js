@@ -3,6 +3,7 @@
 // budget: it is never drawn thinner than a few pixels, at the cost of the free room.
 
 import { fitCanvas } from "./dom.js";
+import { count } from "./messages.js";
 import { box, font, hatch } from "./paint.js";
 import { mix } from "./palette.js";
 
@@ -32,7 +33,7 @@ export function batchLayout(batch, budget, width) {
   return { rows, line, used: x };
 }
 
-export function createBatch(canvas, look) {
+export function createBatch(canvas, look, say) {
   const context = canvas.getContext("2d");
   let layout = { rows: [], line: 0, used: 0 };
   let drawn = "";
@@ -95,11 +96,11 @@ export function createBatch(canvas, look) {
 
   function label(row, x, width, top, tall) {
     const { theme } = look;
-    const tokens = row.tokens.toLocaleString("en-US");
+    const tokens = count(row.tokens);
     context.font = font(look, 600, 14);
     context.textAlign = "center";
     context.textBaseline = "middle";
-    const text = [`${row.id} prefills ${tokens} tokens`, `${row.id} · ${tokens}`, tokens]
+    const text = [say("stage.prefills", { id: row.id, tokens }), `${row.id} · ${tokens}`, tokens]
       .find((candidate) => context.measureText(candidate).width + 20 < width - 8);
     if (!text) return;
     const wide = context.measureText(text).width + 18;

@@ -1,8 +1,9 @@
 // The skeleton: regions, each with a title, a figure to its right and a body. Made once.
 
-import { el, setText } from "./dom.js";
+import { el } from "./dom.js";
 
-function region(name, title) {
+function region(name, say) {
+  const title = say(`stage.${name}`);
   const node = el("section", `ms-region ms-${name}`, { "aria-label": title });
   const head = el("header", "ms-region-head");
   const heading = el("h2", "ms-region-title");
@@ -14,7 +15,7 @@ function region(name, title) {
   return { node, head, heading, figure, body };
 }
 
-export function createFrame(root, title) {
+export function createFrame(root, say) {
   const header = el("header", "ms-header");
   const name = el("h1", "ms-title");
   const pills = el("div", "ms-pills");
@@ -29,36 +30,37 @@ export function createFrame(root, title) {
   narration.append(sentence);
   const spoken = el("div", "ms-sr", { "aria-live": "polite" });
 
-  const waiting = region("waiting", "Waiting");
-  const batch = region("batch", "This step");
-  const batchCanvas = el("canvas", "ms-canvas ms-batch-canvas", { role: "img", "aria-label": "batch under its token budget" });
+  const waiting = region("waiting", say);
+  const batch = region("batch", say);
+  const batchCanvas = el("canvas", "ms-canvas ms-batch-canvas",
+    { role: "img", "aria-label": say("stage.batch_picture") });
   const under = el("div", "ms-under");
   const slots = el("div", "ms-slots-row");
   const budget = el("span", "ms-budget");
   under.append(slots, budget);
   batch.body.append(batchCanvas, under);
 
-  const blocks = region("blocks", "KV blocks");
-  const blocksCanvas = el("canvas", "ms-canvas ms-blocks-canvas", { role: "img", "aria-label": "KV blocks by owner" });
+  const blocks = region("blocks", say);
+  const blocksCanvas = el("canvas", "ms-canvas ms-blocks-canvas",
+    { role: "img", "aria-label": say("stage.blocks_picture") });
   const legend = el("div", "ms-legend");
   blocks.body.append(blocksCanvas);
   blocks.node.append(legend);
 
-  const text = region("text", "Text");
-  const table = region("table", "Block table");
+  const text = region("text", say);
+  const table = region("table", say);
   table.node.hidden = true;
 
-  const timeline = region("timeline", "Requests over time");
+  const timeline = region("timeline", say);
   const timelineCanvas = el("canvas", "ms-canvas ms-timeline-canvas",
-    { role: "slider", tabindex: "0", "aria-label": "step", "aria-valuemin": "0" });
+    { role: "slider", tabindex: "0", "aria-label": say("stage.cursor"), "aria-valuemin": "0" });
   timeline.body.append(timelineCanvas);
 
-  for (const [kind, words] of [["waiting", "waiting"], ["prefill", "prefill"], ["decode", "decode"],
-    ["stalled", "stalled"], ["preempted", "preempted"]]) {
-    timeline.figure.append(swatch(`ms-stretch ms-stretch-${kind}`, words));
+  for (const kind of ["waiting", "prefill", "decode", "stalled", "preempted"]) {
+    timeline.figure.append(swatch(`ms-stretch ms-stretch-${kind}`, say(`stage.stretch_${kind}`)));
   }
 
-  const controls = el("div", "ms-controls", { role: "toolbar", "aria-label": "stage controls" });
+  const controls = el("div", "ms-controls", { role: "toolbar", "aria-label": say("stage.controls") });
 
   const main = el("div", "ms-main");
   const middle = el("div", "ms-middle");
@@ -70,7 +72,6 @@ export function createFrame(root, title) {
   tip.hidden = true;
   const readout = el("script", "minillm-readout", { type: "application/json" });
   root.append(header, narration, spoken, main, timeline.node, controls, tip, readout);
-  setText(name, title);
   return { header, right, name, pills, past, time, step, narration, sentence, spoken, waiting, batch, batchCanvas,
     slots, budget, blocks, blocksCanvas, legend, text, table, timeline, timelineCanvas, controls,
     tip, readout };
@@ -86,12 +87,10 @@ function swatch(className, words) {
 }
 
 /** The key to the blocks' shapes. */
-export function fillLegend(legend, prefixCaching) {
-  const entries = [["held", "held, height = slots used"], ["shared", "shared"],
-    ["cached", "cached, reusable"], ["free", "free"]];
+export function fillLegend(legend, prefixCaching, say) {
   legend.replaceChildren();
-  for (const [kind, words] of entries) {
+  for (const kind of ["held", "shared", "cached", "free"]) {
     if (!prefixCaching && (kind === "cached" || kind === "shared")) continue;
-    legend.append(swatch(`ms-swatch ms-swatch-${kind}`, words));
+    legend.append(swatch(`ms-swatch ms-swatch-${kind}`, say(`stage.legend_${kind}`)));
   }
 }

@@ -22,7 +22,8 @@ export function count(n) {
 }
 
 /** `say(key, values)`: the text of `key` with its values put in. `say.parts` gives it as parts,
- * {text} or {id}, and keeps those that are given as a value; `say.knows` whether there is a text. */
+ * {text} or {id}, and keeps those that are given as a value. `say.entry(group, name)`: the text of
+ * `group_name`, or the name as it is where there is none: that of a newer minillm's record. */
 export function createSpeaker(language) {
   const texts = CATALOGUES[language];
   if (!texts) throw new RangeError(`unknown language ${language}: use ${Object.keys(CATALOGUES)}`);
@@ -55,7 +56,7 @@ export function createSpeaker(language) {
     return parts;
   };
 
-  say.knows = (key) => texts.has(key);
+  say.entry = (group, name) => (texts.has(`${group}_${name}`) ? say(`${group}_${name}`) : name);
   return say;
 }
 

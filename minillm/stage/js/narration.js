@@ -1,175 +1,131 @@
-// One sentence or two on a step, as parts: {text} or {id}. The most important fact leads.
+// One sentence or two on a step, as parts: {text} or {id}. The wording is in the catalogues
+// (narration.json), the choice of sentence here, and the same in minillm/trace/narrate.py.
 
 import { waitsBySequence } from "./fold.js";
 import { count } from "./messages.js";
 
-const WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
-  "ten", "eleven", "twelve"];
+const STALLS = ["token_budget", "no_kv_blocks", "lower_priority"]; // besides a prefill-only step
 
-export function plural(n, noun, many = noun + "s") {
-  return `${count(n)} ${n === 1 ? noun : many}`;
-}
-
-function word(n) {
-  return WORDS[n] ?? count(n);
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/** Joins strings and ids ({id}) into parts; a nested array is spread. */
-function say(...pieces) {
-  return pieces.flat(Infinity).map((piece) => (typeof piece === "string" ? { text: piece } : piece));
-}
-
-const badge = (id) => ({ id });
-
-/** Up to `most` badges, then a count. */
-function badges(ids, most = 3) {
-  const shown = ids.length <= most + 1 ? ids : ids.slice(0, most);
-  const parts = shown.flatMap((id, i) => {
-    const last = i === shown.length - 1 && shown.length === ids.length;
-    return [...(i ? [last ? " and " : " "] : []), badge(id)];
-  });
-  return shown.length === ids.length ? parts : [...parts, ` and ${word(ids.length - shown.length)} more`];
-}
-
-export function narrate(state, header) {
-  if (state.n < 0) return say("Nothing has run yet.");
+/** `say` speaks the language; see messages.js. */
+export function narrate(state, header, say) {
+  const words = createWording(say);
+  if (state.n < 0) return words.tell("nothing");
   const waits = waitsBySequence(state);
-  const waiting = [...state.sequences.values()].filter((s) => s.phase === "waiting");
-  const event = eventSentence(state, header, waits);
-  const batch = batchSentence(state, header, waits);
-  const wait = waitSentence(state, header, waits, waiting);
-  const sentences = [];
-  if (event && event.weight === 5) sentences.push(event.parts, wait);
-  else if (event && event.weight >= 2) sentences.push(event.parts, wait && event.weight < 4 ? wait : batch);
-  else if (event && !wait) sentences.push(batch, event.parts);
-  else sentences.push(batch, wait);
-  const spoken = sentences.filter((parts) => parts && parts.length);
-  return spoken.flatMap((parts, i) => (i ? [{ text: " " }, ...parts] : parts));
+  const { weight, parts: event } = eventSentence(state, header, waits, words);
+  const batch = batchSentence(state, header, words);
+  const wait = waitSentence(state, header, waits, words);
+  let sentences = [batch, wait];
+  if (weight === 5) sentences = [event, wait];
+  else if (weight >= 2) sentences = [event, wait.length && weight < 4 ? wait : batch];
+  else if (event.length && !wait.length) sentences = [batch, event];
+  const told = sentences.filter((parts) => parts.length).map(capital);
+  return told.length === 2 ? words.tell("two", { first: told[0], second: told[1] }) : told.flat();
 }
 
 export function plain(parts) {
   return parts.map((part) => (part.id !== undefined ? `[${part.id}]` : part.text)).join("");
 }
 
+const badge = (id) => [{ id }];
+
+/** The sentence with a capital letter, where it begins with a word. */
+function capital(sentence) {
+  const [{ text }, ...rest] = sentence;
+  return text ? [{ text: text.charAt(0).toUpperCase() + text.slice(1) }, ...rest] : sentence;
+}
+
+function createWording(say) {
+  const numbers = say("narration.numbers").split(" ");
+  /** The text `name`; a value may be parts. */
+  const tell = (name, values) => say.parts(`narration.${name}`, values);
+  /** A count as a sentence begins with it. */
+  const word = (n) => numbers[n] ?? count(n);
+  /** Up to `most` badges, then how many more; one more than `most` is still spelled out. */
+  const badges = (ids, most = 3) => {
+    const shown = ids.length <= most + 1 ? ids : ids.slice(0, most);
+    const told = shown.map(badge).reduce((first, next, i) => (
+      tell(i === ids.length - 1 ? "and" : "next", { first, next })));
+    const left = ids.length - shown.length;
+    return left ? tell("more", { first: told, more: word(left) }) : told;
+  };
+  return { tell, word, badges };
+}
+
 function notesOf(state, kind) {
   return state.notes.filter((note) => note.kind === kind);
 }
 
-/** {parts, weight}: 2 and more leads the narration; 4 says why some wait, 5 what the
- * batch is made of, and neither is repeated. */
-function eventSentence(state, header, waits) {
+const idsOf = (items) => items.map((item) => item.id);
+const tokensOf = (rows) => rows.reduce((sum, row) => sum + row.tokens, 0);
+
+/** {parts, weight}: 2 and more leads the narration; 4 says why some wait, 5 what the batch is made
+ * of, and neither is repeated. */
+function eventSentence(state, header, waits, words) {
+  const { tell, badges } = words;
   const [refused] = notesOf(state, "rejected");
-  if (refused) return { weight: 3, parts: say(badge(refused.id), ` is refused: ${refused.message}`) };
-
+  if (refused) {
+    return { weight: 3, parts: tell("rejected", { who: badge(refused.id), message: refused.message }) };
+  }
   const lost = notesOf(state, "preempted").filter((note) => !note.born);
-  const saved = notesOf(state, "swapped_out").filter((out) => lost.some(({ id }) => id === out.id));
-  const forgotten = lost.reduce((sum, note) => sum + note.lost, 0);
-  const move = swapped(state, header, saved, "to");
-  if (lost.length === 1) {
-    const [{ id, by, lost: tokens }] = lost;
-    const cause = by === null ? [" to free its blocks"]
-      : by === id ? [": no block is left for its own next token"]
-        : [": ", badge(by), " needs the room"];
-    const cost = tokens ? `; ${plural(tokens, "computed token")} must be computed again.`
-      : saved.length ? `; ${move}` : ".";
-    return { weight: 4, parts: say(badge(id), " is preempted", cause, cost) };
-  }
-  if (lost.length) {
-    const cost = saved.length && !forgotten ? move
-      : `${plural(forgotten, "computed token")} must be computed again.`;
-    return { weight: 4, parts: say(badges(lost.map((note) => note.id)), ` are preempted; ${cost}`) };
-  }
+  if (lost.length) return { weight: 4, parts: preemption(state, header, lost, words) };
   const back = notesOf(state, "swapped_in");
-  if (back.length) {
-    const verb = back.length === 1 ? " comes back" : " come back";
-    const how = back.some((note) => note.blocks)
-      ? `: ${swapped(state, header, back, "from")}` : ".";
-    return { weight: 2, parts: say(badges(back.map((note) => note.id)), verb, how) };
-  }
-
+  if (back.length) return { weight: 2, parts: comingBack(state, header, back, words) };
   const prefills = state.batch.filter((row) => row.kind === "prefill");
-  if (state.stalled.length) {
-    const reason = waits.get(state.stalled[0])?.reason;
-    const who = state.stalled.length === 1 ? [badge(state.stalled[0]), " stalls"]
-      : [`${capital(word(state.stalled.length))} running requests stall`];
-    if (reason === "prefill_in_progress" && prefills.length) {
-      const tokens = prefills.reduce((sum, row) => sum + row.tokens, 0);
-      const verb = prefills.length === 1 ? " prefills " : " prefill ";
-      return { weight: 5, parts: say(who, " while ", badges(prefills.map((row) => row.id)), verb,
-        `${plural(tokens, "token")}.`) };
-    }
-    const because = { token_budget: ": the token budget is spent.",
-      no_kv_blocks: ": no KV block is free.", lower_priority: ": others are served first." };
-    return { weight: 2, parts: say(who, because[reason] ?? ".") };
-  }
-
+  if (state.stalled.length) return stall(state, waits, prefills, words);
   const [hit] = notesOf(state, "admitted").filter((note) => note.cached > 0)
     .sort((a, b) => b.cached - a.cached);
   if (hit) {
-    return { weight: 2, parts: say(badge(hit.id),
-      ` finds ${count(hit.cached)} of its ${count(hit.of)} prompt tokens in the cache.`) };
+    return { weight: 2, parts: tell("finds", { who: badge(hit.id), cached: hit.cached, of: hit.of }) };
   }
-
   const forks = notesOf(state, "forked");
-  if (forks.length) {
-    const one = forks.length === 1;
-    const outside = notesOf(state, "preempted").filter((note) => note.born).map((note) => note.id);
-    const kept = forks.filter((note) => !outside.includes(note.child));
-    const shared = new Set(kept.flatMap((note) => note.blocks)).size;
-    const what = shared ? ` and ${one ? "shares" : "share"} ${plural(shared, "block")}` : "";
-    const end = outside.length ? ["; there is no room yet for ", badges(outside), "."] : ".";
-    const parents = [...new Set(forks.map((note) => note.id))];
-    return { weight: 2, parts: say(badges(forks.map((note) => note.child)),
-      one ? " forks off " : " fork off ", badges(parents), what, end) };
-  }
-
+  if (forks.length) return { weight: 2, parts: fork(state, forks, words) };
   const dead = state.batch.filter((row) => row.kind === "dead");
-  const live = state.batch.filter((row) => row.kind === "decode");
-  if (dead.length) {
-    const slots = dead.length === 1 ? "One slot is dead" : `${capital(word(dead.length))} slots are dead`;
-    const hold = dead.length === 1 ? " is done" : " are done";
-    const until = live.length ? [", but the batch runs until ", badges(live.map((row) => row.id), 2),
-      live.length === 1 ? " ends." : " end."] : ["."];
-    return { weight: dead.length >= live.length ? 2 : 1,
-      parts: say(`${slots}: `, badges(dead.map((row) => row.id)), hold, until) };
-  }
-
+  if (dead.length) return deadSlots(state, idsOf(dead), words);
   const gone = notesOf(state, "finished");
-  if (gone.length === 1) {
-    const [{ id, reason, outputs }] = gone;
-    const how = reason === "abort" ? " is aborted" : reason === "error" ? " fails" : " finishes";
-    return { weight: 1, parts: say(badge(id), `${how} after ${plural(outputs, "token")}.`) };
-  }
-  if (gone.length) {
-    return { weight: 1, parts: say(badges(gone.map((note) => note.id)), " finish.") };
-  }
-  const writers = notesOf(state, "copied");
+  if (gone.length) return { weight: 1, parts: finish(gone, words) };
+  const writers = idsOf(notesOf(state, "copied"));
   if (writers.length) {
-    const how = writers.length === 1 ? " writes to a shared block and gets a copy of it."
-      : " write to shared blocks and get copies of them.";
-    return { weight: 1, parts: say(badges(writers.map((note) => note.id)), how) };
+    return { weight: 1, parts: tell("copies", { n: writers.length, who: badges(writers) }) };
   }
-  const first = prefills.filter((row) => row.first);
+  const first = idsOf(prefills.filter((row) => row.first));
   if (first.length) {
-    return { weight: 1, parts: say(badges(first.map((row) => row.id)),
-      first.length === 1 ? " writes its first token." : " write their first tokens.") };
+    return { weight: 1, parts: tell("first_token", { n: first.length, who: badges(first) }) };
   }
-  return null;
+  return { weight: 0, parts: [] };
+}
+
+function preemption(state, header, lost, words) {
+  const { tell, badges } = words;
+  const saved = notesOf(state, "swapped_out").filter((out) => lost.some(({ id }) => id === out.id));
+  const tokens = lost.reduce((sum, note) => sum + note.lost, 0);
+  const cost = saved.length && !tokens ? swapped(state, header, saved, "swap_out", words)
+    : tell("again", { n: tokens });
+  if (lost.length > 1) {
+    return tell("clause", { first: tell("preempted", { who: badges(idsOf(lost)) }), second: cost });
+  }
+  const [{ id, by }] = lost;
+  const who = badge(id);
+  const told = by === null ? tell("preempted_freeing", { who })
+    : by === id ? tell("preempted_itself", { who }) : tell("preempted_for", { who, by: badge(by) });
+  return saved.length || tokens ? tell("clause", { first: told, second: cost })
+    : tell("end", { words: told });
+}
+
+function comingBack(state, header, back, words) {
+  const { tell, badges } = words;
+  const returns = tell("returns", { n: back.length, who: badges(idsOf(back)) });
+  if (!back.some((note) => note.blocks)) return tell("end", { words: returns });
+  return tell("returns_moving", { returns, move: swapped(state, header, back, "swap_in", words) });
 }
 
 /** How much moves to or from CPU memory, and how long the step waited for it. */
-function swapped(state, header, notes, way) {
+function swapped(state, header, notes, way, { tell }) {
   const blocks = notes.reduce((sum, note) => sum + note.blocks, 0);
-  if (!blocks) return "all of it is in CPU memory already.";
+  if (!blocks) return tell("saved");
   const size = blocks * header.block_size * (header.kv_bytes_per_token || 0);
-  const amount = size ? ` (${tenths(size, 1e6)} MB)` : "";
-  const time = state.transfer ? ` in ${tenths(state.transfer, 1e6)} ms` : "";
-  const move = blocks === 1 ? "moves" : "move";
-  return `${plural(blocks, "block")}${amount} ${move} ${way} CPU memory${time}.`;
+  return tell(way, { n: blocks,
+    size: size ? tell("size", { mb: tenths(size, 1e6) }) : "",
+    time: state.transfer ? tell("time", { ms: tenths(state.transfer, 1e6) }) : "" });
 }
 
 /** `n` in units, with one decimal. */
@@ -178,79 +134,107 @@ function tenths(n, unit) {
   return `${count(Math.floor(value / 10))}.${value % 10}`;
 }
 
-function batchSentence(state, header) {
-  const decodes = state.batch.filter((row) => row.kind === "decode");
-  const prefills = state.batch.filter((row) => row.kind === "prefill");
+function stall(state, waits, prefills, { tell, word, badges }) {
+  const n = state.stalled.length;
+  const reason = waits.get(state.stalled[0])?.reason;
+  const stalls = tell("stalls", { n, count: word(n), who: badge(state.stalled[0]) });
+  if (reason === "prefill_in_progress" && prefills.length) {
+    return { weight: 5, parts: tell("stalls_behind", { n: prefills.length, stalls,
+      who: badges(idsOf(prefills)), tokens: tell("tokens", { n: tokensOf(prefills) }) }) };
+  }
+  if (STALLS.includes(reason)) return { weight: 2, parts: tell(`stalls_${reason}`, { stalls }) };
+  return { weight: 2, parts: tell("end", { words: stalls }) };
+}
+
+function fork(state, forks, { tell, badges }) {
+  const n = forks.length;
+  const outside = idsOf(notesOf(state, "preempted").filter((note) => note.born));
+  const kept = forks.filter((note) => !outside.includes(note.child));
+  const shared = new Set(kept.flatMap((note) => note.blocks)).size;
+  let told = tell("forks", { n, children: badges(forks.map((note) => note.child)),
+    parents: badges([...new Set(idsOf(forks))]) });
+  if (shared) told = tell("forks_sharing", { n, forks: told, blocks: tell("blocks", { n: shared }) });
+  return outside.length ? tell("forks_outside", { first: told, outside: badges(outside) })
+    : tell("end", { words: told });
+}
+
+function deadSlots(state, ids, { tell, word, badges }) {
+  const live = idsOf(state.batch.filter((row) => row.kind === "decode"));
+  const dead = tell("dead", { n: ids.length, count: word(ids.length), who: badges(ids) });
+  const parts = live.length ? tell("dead_until", { n: live.length, dead, who: badges(live, 2) })
+    : tell("end", { words: dead });
+  return { weight: ids.length >= live.length ? 2 : 1, parts };
+}
+
+function finish(gone, { tell, badges }) {
+  if (gone.length > 1) return tell("finish", { who: badges(idsOf(gone)) });
+  const [{ id, reason, outputs }] = gone;
+  const how = reason === "abort" ? "aborted" : reason === "error" ? "fails" : "finishes";
+  return tell(how, { who: badge(id), tokens: tell("tokens", { n: outputs }) });
+}
+
+function batchSentence(state, header, words) {
+  const { tell, word } = words;
+  const n = state.batch.filter((row) => row.kind === "decode").length;
   const budget = header.max_num_batched_tokens;
-  const parts = [];
-  if (decodes.length) {
-    const many = decodes.length === 1 ? " decode takes " : " decodes take ";
-    parts.push(capital(word(decodes.length)), many, `${count(decodes.length)} of ${count(budget)} tokens`);
-    parts.push(prefills.length ? "; " : ".");
-  }
-  if (prefills.length) {
-    const [row] = prefills;
-    const left = row.of - (row.done - row.tokens);
-    if (prefills.length > 1) {
-      const tokens = prefills.reduce((sum, each) => sum + each.tokens, 0);
-      parts.push(badges(prefills.map((each) => each.id)), ` prefill ${plural(tokens, "token")}`);
-    } else if (row.tokens === row.of) {
-      parts.push(badge(row.id), ` prefills all its ${plural(row.of, "token")}`);
-    } else if (row.tokens === left) {
-      parts.push(badge(row.id), ` prefills the last ${count(row.tokens)} of its ${count(row.of)}`);
-    } else {
-      parts.push(badge(row.id), ` prefills ${count(row.tokens)} of its ${count(row.of)}`);
-    }
-    parts.push(decodes.length ? "." : `, with a budget of ${count(budget)}.`);
-  }
-  return say(parts);
+  const prefill = prefilling(state, words);
+  if (!n) return prefill.length ? tell("alone", { prefill, budget }) : [];
+  const decodes = tell("decodes", { n, count: word(n), budget });
+  return prefill.length ? tell("clause", { first: decodes, second: prefill })
+    : tell("end", { words: decodes });
 }
 
-function waitSentence(state, header, waits, waiting) {
-  const explained = waiting.filter((sequence) => waits.has(sequence.id));
-  if (!explained.length) return null;
-  const [first] = explained;
-  const wait = waits.get(first.id);
-  // All who lack the same thing are named together.
-  const alike = explained.filter((sequence) => waits.get(sequence.id).reason === wait.reason);
-  const who = alike.length === 1 ? [badge(first.id), " waits"]
-    : alike.length <= 3 ? [badges(alike.map((sequence) => sequence.id)), " wait"]
-      : [`${capital(word(alike.length))} wait`];
-  return say(who, ...whyWait(state, header, wait, alike));
+function prefilling(state, { tell, badges }) {
+  const prefills = state.batch.filter((row) => row.kind === "prefill");
+  if (!prefills.length) return [];
+  if (prefills.length > 1) {
+    const tokens = tell("tokens", { n: tokensOf(prefills) });
+    return tell("prefill", { who: badges(idsOf(prefills)), tokens });
+  }
+  const [{ id, tokens, of, done }] = prefills;
+  if (tokens === of) return tell("prefill_all", { who: badge(id), tokens: tell("tokens", { n: of }) });
+  return tell(done === of ? "prefill_last" : "prefill_some", { who: badge(id), n: tokens, of });
 }
 
-function whyWait(state, header, wait, alike) {
-  const one = alike.length === 1;
-  const hog = biggestHolder(state, wait);
-  switch (wait.reason) {
-    case "token_budget":
-      return [": the token budget is spent", ...(hog ? [", most of it on ", badge(hog)] : []), "."];
+/** Why the first in the queue waits; all who lack the same thing are named together. */
+function waitSentence(state, header, waits, { tell, word, badges }) {
+  const waiting = [...state.sequences.values()].filter((s) => s.phase === "waiting" && waits.has(s.id));
+  if (!waiting.length) return [];
+  const why = waits.get(waiting[0].id);
+  const alike = idsOf(waiting.filter((s) => waits.get(s.id).reason === why.reason));
+  const n = alike.length;
+  const wait = n <= 3 ? tell("waits", { n, who: badges(alike) }) : tell("many_wait", { count: word(n) });
+  const { reason, needs, holders } = why;
+  const free = why.free ?? 0;
+  const name = `wait_${reason}`;
+  switch (reason) {
     case "no_kv_blocks":
-      if (wait.needs !== null) {
-        const whose = one ? "it needs" : "the first needs";
-        return [`: ${whose} ${plural(wait.needs, "KV block")}, ${count(wait.free ?? 0)} `,
-          `${wait.free === 1 ? "is" : "are"} free.`];
-      }
-      return [": no KV block is free."];
+      if (needs === null) return tell(name, { wait });
+      return tell("wait_for_blocks", { wait, free: tell("free", { n: free }),
+        needs: tell("needs", { n, blocks: tell("kv_blocks", { n: needs }) }) });
     case "fragmented":
-      return [`: ${one ? "it needs" : "the first needs"} a run of ${plural(wait.needs ?? 0, "KV block")}, `,
-        `the longest free one has ${count(wait.free ?? 0)}.`];
+      return tell(name, { n, wait, blocks: tell("kv_blocks", { n: needs ?? 0 }), free });
     case "max_num_seqs":
-      return [`: all ${count(header.max_num_seqs)} sequence slots are taken.`];
-    case "batch_not_finished":
-      return [": the batch must finish first", ...(wait.holders.length
-        ? [", and ", badges(wait.holders, 2), wait.holders.length === 1 ? " still writes" : " still write"]
-        : []), "."];
-    case "head_of_line":
-      return wait.holders.length ? [" behind ", badges(wait.holders, 1), "."] : [" in line."];
-    case "lower_priority":
-      return [": others are served first", ...(hog ? [", ", badge(hog), " above all"] : []), "."];
+      return tell(name, { wait, slots: header.max_num_seqs });
     case "preempted":
-      return [" for room after being preempted."];
-    case "prefill_in_progress":
-      return [": this step only prefills", ...(hog ? [" ", badge(hog)] : []), "."];
+      return tell(name, { wait });
+    case "batch_not_finished":
+      return blamed(holders, 2);
+    case "head_of_line":
+      return blamed(holders, 1);
+    case "token_budget":
+    case "lower_priority":
+    case "prefill_in_progress": {
+      const hog = biggestHolder(state, why);
+      return blamed(hog === null ? [] : [hog], 1);
+    }
     default:
-      return ["."];
+      return tell("end", { words: wait });
+  }
+
+  function blamed(ids, most) {
+    if (!ids.length) return tell(name, { wait });
+    return tell(`${name}_on`, { n: ids.length, wait, who: badges(ids, most) });
   }
 }
 

@@ -2,7 +2,6 @@
 // timeline moves the cursor; pointing at a block says what it is.
 
 import { setText } from "./dom.js";
-import { plural } from "./narration.js";
 
 const DRAG = 3; // CSS px a press may move and still be a click
 
@@ -64,9 +63,11 @@ export function listenToPointer(root, frame, parts, stage) {
 }
 
 /** Words on one block. */
-export function describeBlock(view, block, blockSize, ids) {
-  if (!view.owners[block]) return `block ${block} · ${view.cached[block] ? "cached, reusable" : "free"}`;
-  const who = ids.length > 3 ? `${ids.slice(0, 3).join(", ")} and ${ids.length - 3} more` : ids.join(", ");
-  return `block ${block} · ${ids.length > 1 ? "shared by" : "held by"} ${who} · `
-    + `${view.filled[block]} of ${plural(blockSize, "slot")}`;
+export function describeBlock(view, index, blockSize, ids, say) {
+  const block = String(index); // a name, not a number: no commas
+  if (!view.owners[index]) return say(view.cached[index] ? "stage.block_cached" : "stage.block_free", { block });
+  const named = ids.slice(0, 3).join(", ");
+  const who = ids.length > 3 ? say("stage.and_more", { who: named, n: ids.length - 3 }) : named;
+  return say(ids.length > 1 ? "stage.block_shared" : "stage.block_held",
+    { block, who, filled: view.filled[index], n: blockSize });
 }

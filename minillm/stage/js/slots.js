@@ -2,7 +2,6 @@
 // warning colour stalls, hollow and struck is a dead slot.
 
 import { createBadge, el, keyed, setBadge, setText, toggle } from "./dom.js";
-import { count } from "./messages.js";
 
 /** Admitted sequences in order of arrival: [{id, kind, tokens}]. */
 export function slotRows(state) {
@@ -16,7 +15,7 @@ export function slotRows(state) {
   return rows;
 }
 
-export function createSlots(container, look) {
+export function createSlots(container, look, say) {
   const list = el("div", "ms-slots");
   const more = el("span", "ms-slots-more");
   container.append(list, more);
@@ -24,7 +23,7 @@ export function createSlots(container, look) {
   function draw(rows, { room, selection }) {
     const shown = rows.slice(0, room);
     keyed(list, shown, (row) => row.id, createBadge, (node, row) => {
-      setBadge(node, row.id, look);
+      setBadge(node, row.id, look, say);
       if (node.dataset.kind !== row.kind) node.dataset.kind = row.kind;
       toggle(node, "ms-quiet", selection !== null && selection !== row.id);
     });
@@ -32,9 +31,9 @@ export function createSlots(container, look) {
     const dead = rows.filter((row) => row.kind === "dead").length;
     const hidden = rows.length - shown.length;
     const facts = [];
-    if (hidden) facts.push(`+${count(hidden)} more`);
-    if (stalled) facts.push(`${count(stalled)} stalled`);
-    if (dead) facts.push(`${count(dead)} dead`);
+    if (hidden) facts.push(say("stage.more", { n: hidden }));
+    if (stalled) facts.push(say("stage.stalled", { n: stalled }));
+    if (dead) facts.push(say("stage.dead", { n: dead }));
     setText(more, facts.join(" · "));
     toggle(more, "ms-warn", stalled > 0 || dead > 0);
   }

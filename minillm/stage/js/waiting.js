@@ -2,36 +2,24 @@
 
 import { createBadge, el, keyed, paintHue, setBadge, setShown, setText } from "./dom.js";
 import { count } from "./messages.js";
-import { biggestHolder, plural } from "./narration.js";
-
-const REASONS = {
-  batch_not_finished: "batch not finished",
-  max_num_seqs: "no sequence slot",
-  token_budget: "token budget",
-  no_kv_blocks: "no KV blocks",
-  fragmented: "no run of KV blocks",
-  head_of_line: "in line",
-  prefill_in_progress: "prefill-only step",
-  lower_priority: "lower priority",
-  preempted: "preempted",
-};
+import { biggestHolder } from "./narration.js";
 
 const BLOCKS = ["no_kv_blocks", "fragmented"];
 
 /** Rows for the panel and the read-out: [{id, tokens, reason, label, detail, holders, seconds}]. */
-export function waitingRows(state, waits, header) {
+export function waitingRows(state, waits, header, say) {
   const rows = [];
   for (const sequence of state.sequences.values()) {
     if (sequence.phase !== "waiting") continue;
     const wait = waits.get(sequence.id);
     const numbers = !wait || wait.needs === null ? ""
-      : `needs ${count(wait.needs)}, free ${count(wait.free ?? 0)}`;
+      : say("stage.needs", { needs: wait.needs, free: wait.free ?? 0 });
     const culprit = wait && culpritOf(state, wait);
     rows.push({
       id: sequence.id, tokens: sequence.target, again: sequence.preemptions > 0,
       saved: sequence.cpu_blocks.length ? sequence.computed : 0,
-      reason: wait?.reason ?? null, label: wait ? REASONS[wait.reason] ?? wait.reason : "",
-      detail: wait?.reason === "max_num_seqs" ? `all ${count(header.max_num_seqs)} taken`
+      reason: wait?.reason ?? null, label: wait ? say.entry("stage.reason", wait.reason) : "",
+      detail: wait?.reason === "max_num_seqs" ? say("stage.all_taken", { n: header.max_num_seqs })
         : BLOCKS.includes(wait?.reason) || !culprit ? numbers : "",
       culprit, holders: wait?.holders ?? [],
       seconds: Math.max(0, state.time - sequence.since) / 1e9,
@@ -46,14 +34,14 @@ function culpritOf(state, wait) {
   return biggestHolder(state, wait) ?? (wait.holders.length === 1 ? wait.holders[0] : null);
 }
 
-const VERB = { head_of_line: "behind", preempted: "by", batch_not_finished: "held by" };
+const BLAME = { head_of_line: "behind", preempted: "preempted_by" };
 
-export function createWaiting(region, look) {
+export function createWaiting(region, look, say) {
   const list = el("ol", "ms-queue");
   const more = el("div", "ms-more");
   region.body.append(list, more);
   const empty = el("div", "ms-empty");
-  empty.textContent = "The queue is empty.";
+  empty.textContent = say("stage.queue_empty");
   region.body.append(empty);
 
   function create() {
@@ -85,20 +73,20 @@ export function createWaiting(region, look) {
     const fits = rows.length <= room ? rows.length : Math.max(1, Math.floor(room - 0.3));
     keyed(list, rows.slice(0, fits), (row) => row.id, create, (node, row) => {
       const { badge, size, fill, label, held, culprit, time } = node.parts;
-      setBadge(badge, row.id, look);
+      setBadge(badge, row.id, look, say);
       paintHue(fill, row.id, look);
-      const all = plural(row.tokens, "token");
-      setText(size, row.saved ? `${plural(row.saved, "token")} saved` : row.again ? `${all} again` : all);
+      setText(size, row.saved ? say("stage.tokens_saved", { n: row.saved })
+        : say(row.again ? "stage.tokens_again" : "stage.tokens", { n: row.tokens }));
       const width = `${Math.max(2, (100 * row.tokens) / longest).toFixed(1)}%`;
       if (fill.style.width !== width) fill.style.width = width;
       setText(label, row.label);
       setText(held, row.culprit !== null && row.culprit !== undefined
-        ? `${VERB[row.reason] ?? "held by"} ` : row.detail);
+        ? `${say(`stage.${BLAME[row.reason] ?? "held_by"}`)} ` : row.detail);
       setShown(culprit, row.culprit !== null && row.culprit !== undefined);
-      if (row.culprit !== null && row.culprit !== undefined) setBadge(culprit, row.culprit, look);
+      if (row.culprit !== null && row.culprit !== undefined) setBadge(culprit, row.culprit, look, say);
       setText(time, seconds(row.seconds));
     });
-    setText(more, rows.length > fits ? `+${count(rows.length - fits)} more` : "");
+    setText(more, rows.length > fits ? say("stage.more", { n: rows.length - fits }) : "");
   }
 
   return { draw };

@@ -1,11 +1,9 @@
 // The text column: what each running sequence has written so far, the newest piece marked.
 
 import { createBadge, el, keyed, setBadge, setShown, setText, toggle } from "./dom.js";
-import { count } from "./messages.js";
-import { plural } from "./narration.js";
 import { tail, visible } from "./text.js";
 
-export function createWords(region, look) {
+export function createWords(region, look, say) {
   const list = el("ol", "ms-words");
   const more = el("div", "ms-more");
   region.body.append(list, more);
@@ -25,16 +23,16 @@ export function createWords(region, look) {
 
   function draw(state, { rows: room, characters, selection }) {
     const running = [...state.sequences.values()].filter((s) => s.phase !== "waiting");
-    setText(region.figure, running.length ? `${count(running.length)} running` : "");
+    setText(region.figure, running.length ? say("stage.running", { n: running.length }) : "");
     const fits = running.length <= room ? running.length : Math.max(1, room - 1);
     // One that is selected has the column to itself, with its block table below.
     const shown = selection === null ? running.slice(0, fits) : running.filter((s) => s.id === selection);
     keyed(list, shown, (s) => s.id, create, (node, sequence) => {
       const { badge, old, fresh, state: status } = node.parts;
-      setBadge(badge, sequence.id, look);
+      setBadge(badge, sequence.id, look, say);
       const piece = state.pieces[sequence.id] ?? "";
       const before = piece ? sequence.text.slice(0, -piece.length) : sequence.text;
-      const said = stateOf(sequence);
+      const said = stateOf(sequence, say);
       const space = characters - (sequence.text ? said.length : 0);
       const last = visible(tail(piece, Math.max(6, space)));
       // A space at the seam stays outside the mark.
@@ -46,18 +44,19 @@ export function createWords(region, look) {
       setShown(status, status.textContent !== "");
       toggle(node, "ms-gone", sequence.phase === "finished" || sequence.phase === "done");
     });
-    setText(more, selection === null && running.length > shown.length ? `+${count(running.length - shown.length)} more` : "");
+    const left = selection === null ? running.length - shown.length : 0;
+    setText(more, left ? say("stage.more", { n: left }) : "");
   }
 
   return { draw };
 }
 
 /** What is said of a sequence beside its text. */
-function stateOf(sequence) {
+function stateOf(sequence, say) {
   if (sequence.phase === "prefill") {
-    return `prefilling, ${count(sequence.computed)} of ${count(sequence.target)}`;
+    return say("stage.prefilling", { computed: sequence.computed, target: sequence.target });
   }
-  if (sequence.phase === "finished") return ` · ${sequence.finish_reason}`;
-  if (sequence.phase === "done") return " · done, slot held";
-  return sequence.text ? "" : `${plural(sequence.outputs, "token")} written`;
+  if (sequence.phase === "finished") return ` · ${say.entry("stage.finish", sequence.finish_reason)}`;
+  if (sequence.phase === "done") return ` · ${say("stage.done")}`;
+  return sequence.text ? "" : say("stage.tokens_written", { n: sequence.outputs });
 }
