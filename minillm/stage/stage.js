@@ -14,6 +14,7 @@ import { createBlocks } from "./js/draw-blocks.js";
 import { createTimelineView } from "./js/draw-timeline.js";
 import { blockView, waitsBySequence } from "./js/fold.js";
 import { createFrame, fillLegend } from "./js/frame.js";
+import { createNotes, notesAt } from "./js/notes.js";
 import { listenToKeys } from "./js/keys.js";
 import { createSpeaker } from "./js/messages.js";
 import { narrate, plain } from "./js/narration.js";
@@ -31,7 +32,8 @@ const NARROW = 880; // CSS px of width below which the stage folds
 
 /**
  * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
- * the step that costs most waiting); hold: ms to rest on it before autoplay goes on; select: id selected at first; present: type ×1.4; compact: fold to
+ * the step that costs most waiting); hold: ms to rest on it before autoplay goes on; select: id selected at first; present: type ×1.4; notes:
+ * whether notes pinned to steps are shown (left out: unless presenting); compact: fold to
  * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto"; language
  * "en" | "zh".
  * Two stages by one clock: until: length of the time axis (ns); onFrame({time, selection}): what
@@ -50,6 +52,7 @@ export function createStage(root, options = {}) {
   root.setAttribute("aria-label", say("stage.label"));
   root.lang = say("stage.tag");
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab: the keys are the stage's
+  const noted = options.notes ?? !options.present;
   const look = createLook(root, options.present ? 1.4 : 1);
   const frame = createFrame(root, say);
   const player = createPlayer({ live, onControl: options.onControl ?? (() => {}) });
@@ -61,6 +64,7 @@ export function createStage(root, options = {}) {
     words: createWords(frame.text, look, say),
     table: createBlockTable(frame.table, look, say),
     slots: createSlots(frame.slots, look, say),
+    notes: createNotes(frame.note, say),
     controls: createControls(frame.controls, act, live, say),
   };
   const ruler = document.createElement("canvas").getContext("2d");
@@ -110,6 +114,7 @@ export function createStage(root, options = {}) {
     recording.append(records);
     player.grow(recording.length);
     if (awaited !== null && was) seekStep(awaited);
+    readNotes();
     const { most } = recording.timeline;
     if (was === 0 || most !== mostBefore) layout();
     mostBefore = most;
@@ -130,6 +135,22 @@ export function createStage(root, options = {}) {
     }));
     setText(frame.budget, budget);
     fillLegend(frame.legend, header.prefix_caching, say);
+  }
+
+  /** Where notes are pinned. One row of the stage is theirs as soon as there is one. */
+  function readNotes() {
+    if (!noted) return;
+    const first = recording.steps[0]?.n ?? 0;
+    const positions = [...new Set(recording.notes.map(({ note }) => note - first))];
+    player.notes = positions.filter((position) => position >= 0 && position < recording.length);
+    if (frame.note.hidden && player.notes.length) {
+      setShown(frame.note, true);
+      toggle(root, "ms-noted", true);
+      ruler.font = font(look, 400, 17);
+      const long = ({ text }) => ruler.measureText(text).width > room.sentence - 220 * look.scale;
+      toggle(frame.note, "ms-long-notes", recording.notes.some(long));
+      layout();
+    }
   }
 
   /** Go to the step of number `n`; where it has not arrived yet, as soon as it has. */
@@ -233,13 +254,14 @@ export function createStage(root, options = {}) {
     const near = Math.abs(player.position - lastPosition) === 1;
     lastPosition = player.position;
     drawn = { state, view, waits, table, narration: narrate(state, header, say),
-      waiting: waitingRows(state, waits, header, say), slots: slotRows(state) };
+      notes: noted ? notesAt(recording.notes, state.n) : [], waiting: waitingRows(state, waits, header, say), slots: slotRows(state) };
 
     parts.batch.draw(state.batch, header.max_num_batched_tokens, selection);
     const crossing = parts.blocks.draw(view, { blockSize: header.block_size, selection, now,
       selectedBlocks: new Set(table ? table.blocks.map((entry) => entry[1]) : []), cross: near });
     parts.timeline.draw(recording.timeline, { time: state.time, growing: live && !recording.closing,
-      until: options.until, selection, length: recording.length });
+      until: options.until, selection, length: recording.length,
+      notes: player.notes.map((position) => recording.steps[position].t + recording.steps[position].d) });
     drawWords(state, view, header);
     options.onFrame?.({ time: state.time, selection });
     return crossing;
@@ -275,7 +297,8 @@ export function createStage(root, options = {}) {
     parts.controls.draw({ isPlaying: player.isPlaying, speed: player.speed,
       atStart: player.position <= 0, atEnd: player.position >= player.length - 1,
       following: player.following, stalls: recording.timeline.stalls.length,
-      preemptions: recording.timeline.preemptions.length });
+      preemptions: recording.timeline.preemptions.length, notes: player.notes.length });
+    parts.notes.draw(drawn.notes);
   }
 
   function absence(state) {
@@ -343,7 +366,7 @@ export function createStage(root, options = {}) {
       drawn: { blocks: parts.blocks.painted(), sheets: parts.timeline.sheets() },
       sequences: [...state.sequences.values()].map((s) => ({ id: s.id, phase: s.phase,
         computed: s.computed, outputs: s.outputs, blocks: s.blocks.length })),
-      selection, table,
+      selection, table, notes: drawn.notes.map(({ text }) => text),
       stalls: recording.timeline.stalls.length, preemptions: recording.timeline.preemptions.length,
     };
   }

@@ -279,6 +279,41 @@ def test_it_folds_for_a_notebook(open_stage: Any) -> None:
     _shoot(stage, "stage-notebook")
 
 
+def _with_notes() -> Any:
+    header, records = synthetic_traces.one_long()
+    notes = [(12, "Watch <b>7</b> arrive."), (30, "Who pays?"), (30, "Look at the queue.")]
+    for step, text in notes:
+        at = next(i for i, record in enumerate(records) if record.get("n") == step + 1)
+        records.insert(at, {"note": step, "text": text, "by": "Ada"})
+    return header, records
+
+
+def test_notes_are_a_script_to_play_by(open_stage: Any) -> None:
+    stage = open_stage(_with_notes(), start=12)
+    note = stage.page.locator(".ms-note")
+    assert note.inner_text().split("\n") == ["Note on step 12", "Watch <b>7</b> arrive.", "— Ada"]
+    assert stage.press("n")["step"] == 30
+    assert stage.read()["notes"] == ["Who pays?", "Look at the queue."]
+    assert stage.press("ArrowRight")["notes"] == ["Who pays?", "Look at the queue."]
+    assert stage.press("Shift+N")["step"] == 30
+    assert stage.press("Shift+N")["step"] == 12
+    stage.press("ArrowLeft")
+    assert stage.click("note")["step"] == 12
+    assert stage.press("Home")["notes"] == []
+    assert stage.page.locator("#minillm-stage .ms-note b").count() == 0
+    stage.press("n")
+    _shoot(stage, "stage-notes")
+
+
+@pytest.mark.parametrize("options", [{"notes": False}, {"present": True}])
+def test_notes_can_be_kept_to_oneself(open_stage: Any, options: dict[str, bool]) -> None:
+    stage = open_stage(_with_notes(), start=12, **options)
+    assert stage.read()["notes"] == []
+    assert stage.page.locator(".ms-note").is_hidden()
+    assert stage.page.locator("[data-action=note]").is_hidden()
+    assert stage.press("n")["step"] == 12
+
+
 def test_a_large_run_is_drawn_by_what_changed(open_stage: Any) -> None:
     trace = synthetic_traces.crowd(requests=320, num_blocks=16_384)
     stage = open_stage(trace, start=200)

@@ -1,7 +1,7 @@
 // The row of controls: to start, back, play or pause, step, next stall, next preemption, speed,
 // live (or end). Each is a real button with its words and its key.
 
-import { el, setText, toggle } from "./dom.js";
+import { el, setShown, setText, toggle } from "./dom.js";
 
 const ICONS = {
   start: "M3 3h2v10H3zM13 3v10L6 8z", back: "M11 3v10L4 8z", play: "M4 2.5v11l9-5.5z",
@@ -45,7 +45,8 @@ export function createControls(region, act, live, say) {
   const step = button("step", say("stage.step"), "→");
   const stall = button("stall", say("stage.stall"), "S");
   const preemption = button("preemption", say("stage.preemption"), "P");
-  moves.append(start, back, play, step, stall, preemption);
+  const note = button("note", say("stage.note"), "N", null);
+  moves.append(start, back, play, step, stall, preemption, note);
   const right = el("div", "ms-control-group ms-control-right");
   const speeds = el("div", "ms-speeds", { role: "radiogroup", "aria-label": say("stage.speed") });
   SPEEDS.forEach((speed, i) => {
@@ -68,7 +69,7 @@ export function createControls(region, act, live, say) {
   });
 
   let playing = null;
-  function draw({ isPlaying, speed, atStart, atEnd, following, stalls, preemptions }) {
+  function draw({ isPlaying, speed, atStart, atEnd, following, stalls, preemptions, notes }) {
     if (playing !== isPlaying) {
       playing = isPlaying;
       setText(play.words, say(isPlaying ? "stage.pause" : "stage.play"));
@@ -78,6 +79,7 @@ export function createControls(region, act, live, say) {
     step.disabled = atEnd && !live;
     stall.disabled = !stalls;
     preemption.disabled = !preemptions;
+    setShown(note, notes > 0);
     [...speeds.querySelectorAll("button")].forEach((node, i) => {
       node.setAttribute("aria-checked", String(i === speed));
     });

@@ -9,7 +9,7 @@ import { drawCrowd } from "./draw-crowd.js";
 import { createLanes } from "./draw-lanes.js";
 import { box, font } from "./paint.js";
 
-const MARKS = 8; // CSS px above all, for the marks of preemptions
+const MARKS = 8; // CSS px above all, for the marks of preemptions and notes
 const STRIP = 0.26; // of the height, for the strip
 
 export function createTimelineView(canvas, look) {
@@ -27,7 +27,7 @@ export function createTimelineView(canvas, look) {
   const xOf = (time) => place.left + ((time - place.lanes.from) / (place.lanes.to - place.lanes.from)) * (place.right - place.left);
   const wholeXOf = (time) => place.left + (time / place.end) * (place.right - place.left);
 
-  function draw(timeline, { time, growing, until, selection, length }) {
+  function draw(timeline, { time, growing, until, selection, length, notes }) {
     const resized = fitCanvas(canvas);
     const { width, height } = canvas.box;
     const ratio = canvas.width / Math.max(1, width);
@@ -35,11 +35,11 @@ export function createTimelineView(canvas, look) {
     const fit = place.lanes;
     lanes = timeline.order.slice(fit.first, fit.first + fit.shown);
     const key = [canvas.width, canvas.height, length, fit.first, fit.pitch, fit.from, fit.to, place.end,
-      selection, look.name, look.scale].join();
+      selection, look.name, look.scale, notes.length].join();
     if (key !== sheetKey) {
       sheetKey = key;
       sheets += 1;
-      drawSheet(timeline, ratio, selection);
+      drawSheet(timeline, ratio, selection, notes);
     } else if (!resized && frameKey === key + time) {
       return;
     }
@@ -119,7 +119,7 @@ export function createTimelineView(canvas, look) {
     }
   }
 
-  function drawSheet(timeline, ratio, selection) {
+  function drawSheet(timeline, ratio, selection, notes) {
     sheet.width = canvas.width;
     sheet.height = canvas.height;
     ink.hatches = undefined;
@@ -145,6 +145,18 @@ export function createTimelineView(canvas, look) {
     for (const lane of timeline.order) {
       for (const time of lane.preempted) drawMark(wholeXOf(time), theme.warn);
     }
+    for (const time of notes) drawFlag(wholeXOf(time), theme.ink);
+  }
+
+  /** A note: a flag, which no other mark looks like. */
+  function drawFlag(x, colour) {
+    ink.fillStyle = colour;
+    ink.fillRect(x - 0.75, 0, 1.5, MARKS + 3);
+    ink.beginPath();
+    ink.moveTo(x, 0);
+    ink.lineTo(x + 8, 2.75);
+    ink.lineTo(x, 5.5);
+    ink.fill();
   }
 
   function drawMark(x, colour) {

@@ -30,6 +30,9 @@ export function createFrame(root, say) {
   narration.append(sentence);
   const spoken = el("div", "ms-sr", { "aria-live": "polite" });
 
+  const note = el("p", "ms-note", { "aria-label": say("stage.notes"), role: "note" });
+  note.hidden = true;
+
   const waiting = region("waiting", say);
   const batch = region("batch", say);
   const batchCanvas = el("canvas", "ms-canvas ms-batch-canvas",
@@ -71,8 +74,8 @@ export function createFrame(root, say) {
   const tip = el("div", "ms-tip", { role: "tooltip" });
   tip.hidden = true;
   const readout = el("script", "minillm-readout", { type: "application/json" });
-  root.append(header, narration, spoken, main, timeline.node, controls, tip, readout);
-  return { header, right, name, pills, past, time, step, narration, sentence, spoken, waiting, batch, batchCanvas,
+  root.append(header, narration, note, spoken, main, timeline.node, controls, tip, readout);
+  return { header, right, name, pills, past, time, step, narration, sentence, note, spoken, waiting, batch, batchCanvas,
     slots, budget, blocks, blocksCanvas, legend, text, table, timeline, timelineCanvas, controls,
     tip, readout };
 }

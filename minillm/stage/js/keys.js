@@ -3,7 +3,7 @@
 
 const KEYS = {
   Home: "start", ArrowLeft: "back", " ": "play", ArrowRight: "step", s: "stall", p: "preemption",
-  l: "end", End: "end", Escape: "deselect", 1: "speed", 2: "speed", 3: "speed", 4: "speed",
+  n: "note", l: "end", End: "end", Escape: "deselect", 1: "speed", 2: "speed", 3: "speed", 4: "speed",
 };
 
 export function listenToKeys(root, act, wholePage) {
@@ -23,7 +23,8 @@ export function listenToKeys(root, act, wholePage) {
     if (key === " " && target.tagName === "BUTTON" && root.contains(target)) return; // its own click
     event.preventDefault();
     event.stopPropagation();
-    act(action, action === "speed" ? String(Number(key) - 1) : undefined);
+    const value = action === "speed" ? String(Number(key) - 1) : undefined;
+    act(action === "note" && event.shiftKey ? "previous_note" : action, value);
   }
 
   root.addEventListener("pointerenter", enter);

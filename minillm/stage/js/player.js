@@ -11,7 +11,7 @@ const TRUST = 2000; // ms the host has to confirm what was asked of the engine
 export function createPlayer({ live, onControl }) {
   const player = {
     position: -1, length: 0, playing: false, following: live, speed: 1, engineRunning: live,
-    timeline: null, advance, act, seek, grow, setEngine, reset, hold,
+    timeline: null, notes: [], advance, act, seek, grow, setEngine, reset, hold,
     get isPlaying() { return live && player.following ? player.engineRunning : player.playing; },
   };
   let carry = 0;
@@ -20,6 +20,7 @@ export function createPlayer({ live, onControl }) {
 
   function reset(recording) {
     player.timeline = recording.timeline;
+    player.notes = []; // positions of the steps that have one
     player.length = 0;
     player.position = -1;
     player.playing = false;
@@ -52,6 +53,14 @@ export function createPlayer({ live, onControl }) {
   function ask(action, value) {
     asked = performance.now();
     onControl({ action, value });
+  }
+
+  /** To the last of `positions` in front of the cursor. */
+  function jumpBack(positions) {
+    const found = positions.findLast((position) => position < player.position) ?? positions.at(-1);
+    if (found === undefined) return;
+    player.playing = false;
+    seek(found);
   }
 
   function jump(positions) {
@@ -97,6 +106,10 @@ export function createPlayer({ live, onControl }) {
       jump(player.timeline.stalls);
     } else if (action === "preemption") {
       jump(player.timeline.preemptions);
+    } else if (action === "note") {
+      jump(player.notes);
+    } else if (action === "previous_note") {
+      jumpBack(player.notes);
     } else if (action === "speed") {
       player.speed = Number(value);
       if (live) onControl({ action: "speed", value: SPEEDS[player.speed].rate });
