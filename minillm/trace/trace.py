@@ -20,6 +20,7 @@ from minillm.trace.records import FORMAT_VERSION, Closing, Header, Keyframe, Not
 
 if TYPE_CHECKING:
     from minillm.trace.blame import Blame
+    from minillm.trace.lives import Lives
     from minillm.trace.memory import Memory
 
 
@@ -189,6 +190,13 @@ class Trace:
         from minillm.trace.blame import blame
 
         return blame(self)
+
+    def lives(self) -> Lives:
+        """What each request did from arrival to end, and who it waited for; see
+        `minillm.trace.lives`."""
+        from minillm.trace.books import lives
+
+        return lives(self)
 
     def memory(self) -> Memory:
         """What the KV slots of each step were good for; see `minillm.trace.memory`."""

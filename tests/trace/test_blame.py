@@ -29,7 +29,7 @@ from minillm.events import (
 )
 from minillm.scheduling import SYSTEMS
 from minillm.trace import Header, Recorder, Trace
-from minillm.trace.blame import IDLE, ITSELF, UNEXPLAINED, split
+from minillm.trace.culprits import IDLE, ITSELF, UNEXPLAINED, split
 
 HEADER = Header(
     block_size=4, num_blocks=10, max_num_seqs=4, max_num_batched_tokens=16, max_model_len=64
@@ -116,7 +116,7 @@ def test_a_waiting_group_pays_the_head_and_the_head_pays_the_holders() -> None:
     assert found["b"] == {"queue": {"a": 6 + 15}, "idle": {IDLE: 8}}
     assert found["c"] == {"queue": {"b": 15}, "idle": {IDLE: 8}}
     assert found["d"] == {"queue": {"b": 8}, "idle": {IDLE: 8}}
-    assert found["a"] == {"compute": {ITSELF: 25}, "interference": {}, "idle": {IDLE: 8}}
+    assert found["a"] == {"prefill": {ITSELF: 10}, "decode": {ITSELF: 15}, "idle": {IDLE: 8}}
 
 
 def test_a_prefill_beside_a_decode_interferes_by_its_tokens() -> None:
@@ -124,8 +124,9 @@ def test_a_prefill_beside_a_decode_interferes_by_its_tokens() -> None:
     found = _blame(A_STARTS, _step(1, 10, 9, events=arrive, prefills=(("b", 7),)))
     # 9 ns over 7 prefill tokens and 1 decode token: 7.875 and 1.125.
     assert found["a"]["interference"] == {"b": 8}
-    assert found["a"]["compute"] == {ITSELF: 10 + 1}
-    assert found["b"]["compute"] == {ITSELF: 9}
+    assert found["a"]["prefill"] == {ITSELF: 10}
+    assert found["a"]["decode"] == {ITSELF: 1}
+    assert found["b"] == {"prefill": {ITSELF: 9}}
 
 
 def test_a_stalled_decode_pays_those_who_prefill() -> None:
@@ -154,7 +155,8 @@ def test_preemption_is_owed_to_whom_it_made_room_for() -> None:
     )
     assert found["z"]["preempted"] == {"a": 4}
     assert found["z"]["recompute"] == {"a": 5}
-    assert found["z"]["compute"] == {ITSELF: 10 + 2}
+    assert found["z"]["prefill"] == {ITSELF: 10}
+    assert found["z"]["decode"] == {ITSELF: 2}
 
 
 def test_who_was_swapped_out_pays_for_the_wait_and_computes_nothing_again() -> None:
@@ -168,7 +170,7 @@ def test_who_was_swapped_out_pays_for_the_wait_and_computes_nothing_again() -> N
         _step(2, 14, 5, events=back, waits=()),
     )
     assert found["a"] == {
-        "compute": {ITSELF: 10 + 5}, "preempted": {"b": 4}, "interference": {}, "idle": {},
+        "prefill": {ITSELF: 10}, "preempted": {"b": 4}, "decode": {ITSELF: 5}
     }  # fmt: skip
 
 
@@ -185,11 +187,12 @@ def test_a_fork_has_lived_the_life_of_its_parent() -> None:
         _step(2, 19, 3),
         _step(3, 22, 6, events=again, prefills=(("a.2", 7),), waits=()),
     )
-    common = {"compute": {ITSELF: 10}, "idle": {IDLE: 5}}
-    assert found["a.1"]["compute"] == {ITSELF: 10 + 4 + 3 + 1}
+    assert found["a.1"]["decode"] == {ITSELF: 4 + 3 + 1}
     assert found["a.1"]["interference"] == {"a.2": 5}
-    assert found["a.2"]["compute"] == common["compute"]
-    assert found["a.2"]["idle"] == common["idle"]
+    for fork in ("a.1", "a.2"):
+        assert found[fork]["prefill"] == {ITSELF: 10}
+        assert found[fork]["idle"] == {IDLE: 5}
+    assert "decode" not in found["a.2"]
     assert found["a.2"]["preempted"] == {"a": 2 + 2, "a.1": 2 + 1}
     assert found["a.2"]["recompute"] == {ITSELF: 6}
 
@@ -202,7 +205,7 @@ def test_a_dead_slot_is_held_by_those_who_still_write() -> None:
               after=(Done("z"),)),
         _step(1, 10, 4, after=leave),
     )  # fmt: skip
-    assert found["z"] == {"compute": {ITSELF: 10}, "held": {"a": 4}, "idle": {}}
+    assert found["z"] == {"prefill": {ITSELF: 10}, "held": {"a": 4}}
 
 
 def test_views_of_the_same_books() -> None:
