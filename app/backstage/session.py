@@ -77,6 +77,10 @@ class Session:
         if now != query and (now or self.link()):
             st.query_params.from_dict(query)
 
+    def look_at(self, step: int, select: str | None) -> None:
+        """Let the stage stand at `step`, with a request picked out."""
+        self.look = replace(self.look, step=step, select=select)
+
     def spoken(self, code: str) -> None:
         """The visitor has chosen a language."""
         plain = code == of_browser()

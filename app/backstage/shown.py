@@ -6,7 +6,7 @@ import itertools
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,9 @@ from minillm.recordings import bundled
 from minillm.trace.fold import State, apply
 from minillm.trace.lines import encode
 from minillm.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from minillm.trace.lives import Lives
 
 STILL = 10  # looks that bring nothing, after which a pause is taken to be complete
 
@@ -31,6 +34,7 @@ class Shown:
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     header: dict[str, Any] = field(init=False)
     records: list[dict[str, Any]] = field(default_factory=list)
+    _lives: tuple[int, Lives] | None = None
     _still: int = 0  # looks in a row that brought nothing
     _expected: int = 0  # records that were asked for
 
@@ -51,6 +55,13 @@ class Shown:
         """Something was asked of the engine: its answer, or that many steps, will come."""
         self._still = 0
         self._expected = max(self._expected, len(self.records) + steps)
+
+    def lives(self) -> Lives:
+        """What each request did and whom it waited for, in the steps there are now."""
+        steps = len(self.trace.steps)
+        if self._lives is None or self._lives[0] != steps:
+            self._lives = (steps, self.trace.lives())
+        return self._lives[1]
 
     @property
     def engine_runs(self) -> bool:

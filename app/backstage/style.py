@@ -14,7 +14,7 @@ CSS = """
   border-radius: 0; background: none; border-bottom: 2px solid transparent; }
 .st-key-nav [data-testid="stPageLink-NavLink"] p { font-size: 14px; opacity: 0.75; }
 .st-key-here [data-testid="stPageLink-NavLink"] {
-  border-bottom-color: var(--st-text-color, currentColor); }
+  border-bottom-color: light-dark(#1c2233, #e6ebf2); }
 .st-key-here [data-testid="stPageLink-NavLink"] p { opacity: 1; font-weight: 600; }
 .st-key-nav button { min-height: 30px; padding: 0 4px; }
 .st-key-bar { padding: 8px 20px 6px; align-items: center; }
@@ -29,6 +29,8 @@ CSS = """
 .st-key-notes { padding: 0 20px; }
 .st-key-notes:not(:empty) { padding-bottom: 8px; }
 .st-key-view { border-top: 1px solid var(--st-border-color, #8883); }
+.st-key-page { padding: 16px 20px 20px; border-top: 1px solid var(--st-border-color, #8883); }
+.st-key-headline p { font-size: 20px; line-height: 1.4; }
 .st-key-below { padding: 20px; }
 </style>
 """

@@ -14,6 +14,7 @@ from minillm.live import FULL_SPEED
 from minillm.stage.streamlit_host import stage
 
 TICK = 0.2  # seconds; faster ticks lose updates
+MOMENT = 560  # CSS px of a stage below other matter
 HAIRLINE = 2  # CSS px
 FIRST_FRAME = 3500  # ms for which a recording rests on the step that makes its point
 
@@ -25,6 +26,24 @@ def draw(session: Session) -> None:
     tick = st.fragment(run_every=TICK if ticking else None)(_tick)
     with st.container(key="view"):
         tick(session, ticking, height)
+
+
+def draw_moment(session: Session) -> None:
+    """The stage below a page's own matter: it stands at a moment of what has been recorded."""
+    shown, look = session.shown, session.look
+    shown.catch_up()
+    start = shown.start if look.step is None else look.step
+    with st.container(key="view"):
+        stage(
+            shown.header,
+            shown.records,
+            key="moment",
+            session=shown.session,
+            height=MOMENT,
+            language=language(),
+            start=start,
+            **({} if look.select is None else {"select": look.select}),
+        )
 
 
 def _tick(session: Session, ticking: bool, height: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import altair as alt
 
 # Okabe and Ito's colours, told apart with any colour vision; shapes and dashes repeat the
@@ -12,26 +14,56 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 PREFILL, DECODE = VERMILION, GREEN
 INK, QUIET = "#222222", "#8a8a8a"
 
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What a chart is drawn with: ink, what is quieter, the paper, the grid."""
+
+    ink: str
+    quiet: str
+    paper: str
+    grid: str
+
+
+PRINT = Theme(INK, QUIET, "white", "#e6e6e6")
+"""On white, so that it can be put on a slide as it is."""
+LIGHT = Theme("#1c2233", "#5a6478", "#fbfaf6", "#e4e2dc")
+DARK = Theme("#e6ebf2", "#a3adbf", "#11161d", "#2b333e")
+"""As the app's pages are."""
+
 Layered = alt.LayerChart | alt.FacetChart  # what Altair says that layers are
 
 _FONT = "Inter, Helvetica, Arial, sans-serif"
 
 
-def finished(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
-    """`chart` with this look, on white, so that it can be put on a slide as it is."""
+def finished(chart: alt.TopLevelMixin, theme: Theme = PRINT) -> alt.TopLevelMixin:
+    """`chart` with this look."""
     return (
-        chart.configure(background="white", font=_FONT, padding=16)  # type: ignore[attr-defined]
+        chart.configure(background=theme.paper, font=_FONT, padding=16)  # type: ignore[attr-defined]
         .configure_view(stroke=None)
         .configure_axis(
             labelFontSize=15,
             titleFontSize=16,
             titleFontWeight="normal",
-            labelColor=INK,
-            titleColor=INK,
-            gridColor="#e6e6e6",
-            domainColor=QUIET,
-            tickColor=QUIET,
+            labelColor=theme.ink,
+            titleColor=theme.ink,
+            gridColor=theme.grid,
+            domainColor=theme.quiet,
+            tickColor=theme.quiet,
         )
-        .configure_title(fontSize=18, subtitleFontSize=15, anchor="start", subtitleColor=INK)
-        .configure_legend(labelFontSize=16, titleFontSize=16, symbolSize=160, labelLimit=400)
+        .configure_title(
+            fontSize=18,
+            subtitleFontSize=15,
+            anchor="start",
+            color=theme.ink,
+            subtitleColor=theme.ink,
+        )
+        .configure_legend(
+            labelFontSize=16,
+            titleFontSize=16,
+            symbolSize=160,
+            labelLimit=400,
+            labelColor=theme.ink,
+        )
     )

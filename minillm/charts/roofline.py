@@ -8,7 +8,8 @@ from typing import Any
 
 import altair as alt
 
-from minillm.charts.look import DECODE, INK, PREFILL, QUIET, Layered, finished
+from minillm.charts.look import DECODE, PREFILL, PRINT, Layered, Theme, finished
+from minillm.messages import DEFAULT, say
 
 _NEAR = 0.16  # decades: points nearer than that share a point and a label
 _SMALL = 0.05  # of a group's time: not named
@@ -22,7 +23,14 @@ Row = Mapping[str, Any]
 
 
 def roofline_chart(
-    title: str, rows: Iterable[Row], flops: float, bandwidth: float
+    title: str,
+    rows: Iterable[Row],
+    flops: float,
+    bandwidth: float,
+    *,
+    language: str = DEFAULT,
+    theme: Theme = PRINT,
+    height: int = _HEIGHT,
 ) -> alt.TopLevelMixin:
     """Prefill and decode side by side, each operator on the roof at its intensity.
 
@@ -35,7 +43,7 @@ def roofline_chart(
     ridge = flops / bandwidth
     left = 10 ** math.floor(math.log10(min(*intensities, 1.0)))
     right = 10 ** math.ceil(math.log10(_ROOM * max(*intensities, ridge)))
-    axes = _Axes(left, right, bandwidth * left, 3 * flops)
+    axes = _Axes(left, right, bandwidth * left, 3 * flops, language, theme, height)
     panels = [
         _panel(stage, [row for row in rows if row["stage"] == stage], axes, flops, bandwidth)
         for stage in _COLOURS
@@ -43,19 +51,29 @@ def roofline_chart(
     chart = alt.hconcat(*panels, spacing=36).properties(
         title=alt.Title(
             title,
-            subtitle=f"On the slope memory is the limit, on the flat the arithmetic; they meet at "
-            f"{ridge:,.0f} operations per byte. Area: share of the time.",
+            subtitle=say(language, "roofline.subtitle", ridge=round(ridge)),
             offset=18,
         )
     )
-    return finished(chart)
+    return finished(chart, theme)
 
 
 class _Axes:
-    """The same in both panels: logarithmic, in operations per byte and per second."""
+    """The same in both panels: logarithmic, in operations per byte and per second; and the words
+    and the look."""
 
-    def __init__(self, left: float, right: float, bottom: float, top: float) -> None:
+    def __init__(
+        self,
+        left: float,
+        right: float,
+        bottom: float,
+        top: float,
+        language: str,
+        theme: Theme,
+        height: int,
+    ) -> None:
         self.left, self.right = left, right
+        self.language, self.theme, self.height = language, theme, height
         self._y = alt.Scale(type="log", domain=[bottom, top], nice=False)
         self._x = alt.Scale(type="log", domain=[left, right], nice=False)
         decades = range(round(math.log10(left)), round(math.log10(right)) + 1)
@@ -63,7 +81,8 @@ class _Axes:
 
     def x(self) -> alt.X:
         axis = alt.Axis(values=self._ticks, format=",~g", grid=False)
-        return alt.X("intensity:Q", title="operations per byte", scale=self._x, axis=axis)
+        title = say(self.language, "roofline.intensity")
+        return alt.X("intensity:Q", title=title, scale=self._x, axis=axis)
 
     def y(self, title: str | None) -> alt.Y:
         axis = alt.Axis(format="~s", values=[10.0**power for power in range(6, 18)])
@@ -76,10 +95,11 @@ def _panel(stage: str, rows: Sequence[Row], axes: _Axes, flops: float, bandwidth
     def attained(intensity: float) -> float:
         return min(flops, intensity * bandwidth)
 
-    x, y = axes.x(), axes.y("operations per second" if stage == "prefill" else None)
+    x, y = axes.x(), axes.y(say(axes.language, "roofline.rate") if stage == "prefill" else None)
     roof = [{"intensity": i, "rate": attained(i)} for i in (axes.left, ridge, axes.right)]
-    line = _values(roof).mark_line(color=INK, strokeWidth=2.5).encode(x=x, y=y)
-    rule = _values([{"intensity": ridge}]).mark_rule(color=QUIET, strokeDash=[4, 4]).encode(x=x)
+    line = _values(roof).mark_line(color=axes.theme.ink, strokeWidth=2.5).encode(x=x, y=y)
+    quiet = axes.theme.quiet
+    rule = _values([{"intensity": ridge}]).mark_rule(color=quiet, strokeDash=[4, 4]).encode(x=x)
     total = sum(row["seconds"] for row in rows)
     points = [
         {
@@ -93,7 +113,7 @@ def _panel(stage: str, rows: Sequence[Row], axes: _Axes, flops: float, bandwidth
     ]
     marks = (
         _values(points)
-        .mark_point(filled=True, color=colour, opacity=0.85, stroke="white", strokeWidth=1)
+        .mark_point(filled=True, color=colour, opacity=0.85, stroke=axes.theme.paper, strokeWidth=1)
         .encode(
             x=x,
             y=y,
@@ -101,36 +121,36 @@ def _panel(stage: str, rows: Sequence[Row], axes: _Axes, flops: float, bandwidth
             tooltip=["label:N", alt.Tooltip("intensity:Q", format=",.2f")],
         )
     )
-    labels: list[Any] = [_beside([p for p in points if not p["flat"]], x, y)]
-    labels += _below([p for p in points if p["flat"]], x, y)
-    heading = f"{stage}: {_time(total)} a layer at best"
+    labels: list[Any] = [_beside([p for p in points if not p["flat"]], x, y, axes.theme)]
+    labels += _below([p for p in points if p["flat"]], x, y, axes.theme)
+    heading = say(axes.language, f"roofline.{stage}", time=_time(total))
     return alt.layer(rule, line, *labels, marks).properties(
-        width=_WIDTH, height=_HEIGHT, title=alt.Title(heading, color=colour)
+        width=_WIDTH, height=axes.height, title=alt.Title(heading, color=colour)
     )
 
 
-def _beside(points: Sequence[Row], x: alt.X, y: alt.Y) -> Layered:
+def _beside(points: Sequence[Row], x: alt.X, y: alt.Y, theme: Theme) -> Layered:
     """Labels to the right of points on the slope."""
-    return _text(points, x, y, baseline="middle", dx=22, dy=8)
+    return _text(points, x, y, theme, baseline="middle", dx=22, dy=8)
 
 
-def _below(points: Sequence[Row], x: alt.X, y: alt.Y) -> list[Any]:
+def _below(points: Sequence[Row], x: alt.X, y: alt.Y, theme: Theme) -> list[Any]:
     """Labels under points on the flat: the further left, the deeper, so that none is crossed."""
     layers, depth = [], 34
     for point in sorted(points, key=lambda point: -point["intensity"]):
-        leader = _values([point]).mark_rule(color=QUIET, y2Offset=depth + 6)
+        leader = _values([point]).mark_rule(color=theme.quiet, y2Offset=depth + 6)
         layers.append(leader.encode(x=x, y=y, y2=alt.Y2("rate:Q")))
-        layers.append(_text([point], x, y, baseline="top", dx=6, dy=depth - 8))
+        layers.append(_text([point], x, y, theme, baseline="top", dx=6, dy=depth - 8))
         depth += _ROW * (point["label"].count("\n") + 1)
     return layers
 
 
-def _text(points: Sequence[Row], x: alt.X, y: alt.Y, **place: Any) -> Layered:
-    """Labels with a white edge, so that lines behind them do not disturb."""
+def _text(points: Sequence[Row], x: alt.X, y: alt.Y, theme: Theme, **place: Any) -> Layered:
+    """Labels with an edge of paper, so that lines behind them do not disturb."""
     base = _values(points).encode(x=x, y=y, text="label:N")
     place |= {"fontSize": 16, "align": "left", "lineBreak": "\n"}
-    edge = base.mark_text(color="white", stroke="white", strokeWidth=6, **place)
-    return edge + base.mark_text(color=INK, **place)
+    edge = base.mark_text(color=theme.paper, stroke=theme.paper, strokeWidth=6, **place)
+    return edge + base.mark_text(color=theme.ink, **place)
 
 
 def _groups(rows: Sequence[Row]) -> list[tuple[list[str], float, float]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browser_tabs import CHROMIUM, ROOT, Tab, healthy, wait
 
 APP = Path(__file__).parents[2] / "app"
 sys.path.insert(0, str(APP))
@@ -31,3 +35,72 @@ def until() -> Callable[..., None]:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def page() -> Callable[..., Any]:
+    """`page(name, **query)` opens a page of the app with a link's parameters, through AppTest."""
+    from streamlit.testing.v1 import AppTest
+
+    def open_page(name: str = "live", locale: str | None = None, **query: str) -> AppTest:
+        at = AppTest.from_file(str(APP / "main.py"), default_timeout=120)
+        at.context["locale"] = locale
+        at.query_params.update(query)
+        at.run()
+        if name != "live":
+            at.switch_page(f"{name}.py").run()
+        assert not at.exception, at.exception
+        return at
+
+    return open_page
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, served."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("app") / "log"
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [*command, "--server.headless", "true", "--server.port", str(port)],
+            cwd=tmp_path_factory.mktemp("elsewhere"),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        url = f"http://localhost:{port}"
+        wait(lambda: healthy(url) or server.poll() is not None)
+        assert server.poll() is None, log.read_text()
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
+    opened: list[Tab] = []
+
+    def open_tab(query: str = "", scheme: str = "light", first: str = ".minillm-readout") -> Tab:
+        opened.append(Tab(browser, f"{address}/{query}", scheme, first))
+        return opened[-1]
+
+    yield open_tab
+    for one in opened:
+        one.page.close()
+        assert one.complaints == []

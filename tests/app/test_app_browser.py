@@ -2,125 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from browser_tabs import CHROMIUM, wait
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ROOT = Path(__file__).parents[2]
-ARTIFACTS = ROOT / "artifacts"
 LASTING = "canvas, section, [data-action]"  # nodes of the stage that must never be replaced
-PATIENCE = 120  # seconds that a busy machine may take for anything
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app, served."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log"
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "--server.headless", "true", "--server.port", str(port)],
-            cwd=tmp_path_factory.mktemp("elsewhere"),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = f"http://localhost:{port}"
-        wait(lambda: _healthy(url) or server.poll() is not None)
-        assert server.poll() is None, log.read_text()
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _healthy(url: str) -> bool:
-    try:
-        return urllib.request.urlopen(f"{url}/_stcore/health").status == 200
-    except (urllib.error.URLError, ConnectionError):
-        return False
-
-
-def wait(condition: Callable[[], Any], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain {what}"
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
-
-
-class Tab:
-    """A tab with the app in it, and what it complained of."""
-
-    def __init__(self, browser: Any, url: str, scheme: str = "light") -> None:
-        self.page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
-        self.page.set_default_timeout(PATIENCE * 1000)
-        self.complaints: list[str] = []
-        self.page.on("pageerror", lambda e: self.complaints.append(f"error: {e}"))
-        self.page.on("dialog", lambda d: self.complaints.append(f"dialog: {d.message}"))
-        self.page.on(
-            "console",
-            lambda m: self.complaints.append(m.text) if m.type == "error" else None,
-        )
-        self.page.goto(url)
-        self.page.wait_for_selector(".minillm-readout", state="attached")
-
-    def read(self) -> dict[str, Any]:
-        """What the stage draws, by its own account; it has none yet in its first moments."""
-        texts: list[str] = []
-        wait(
-            lambda: texts.append(self.page.locator(".minillm-readout").text_content()) or texts[-1]
-        )
-        return json.loads(texts[-1])
-
-    def until(self, condition: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        """Wait for a read-out that fulfils `condition`."""
-        wait(lambda: condition(self.read()), f"with {str(self.read())[:400]}")
-        return self.read()
-
-    def press(self, key: str) -> None:
-        self.page.locator(".minillm-stage").press(key)
-
-    def button(self, name: str) -> Any:
-        return self.page.get_by_role("button", name=name, exact=True).first
-
-    def run_live(self) -> None:
-        self.button("Run live").click()
-        self.until(lambda r: r["live"] and r["length"] > 2)
-
-    def picture(self, name: str) -> None:
-        ARTIFACTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=ARTIFACTS / f"app-{name}.png")
 
 
 class Status:
@@ -157,20 +52,6 @@ def status(browser: Any, address: str) -> Iterator[Status]:
     wait(lambda: not page.engines(), "for earlier tabs")
     yield page
     page.page.close()
-
-
-@pytest.fixture
-def tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
-    opened: list[Tab] = []
-
-    def open_tab(query: str = "", scheme: str = "light") -> Tab:
-        opened.append(Tab(browser, f"{address}/{query}", scheme))
-        return opened[-1]
-
-    yield open_tab
-    for one in opened:
-        one.page.close()
-        assert one.complaints == []
 
 
 def test_it_opens_with_a_recording_that_plays(tab: Any, record_property: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,6 @@ from backstage.shell import PAGES
 from streamlit.testing.v1 import AppTest
 
 APP = Path(__file__).parents[2] / "app"
-
-
-@pytest.fixture
-def page() -> Callable[..., AppTest]:
-    def open_page(name: str = PAGES[0], locale: str | None = None, **query: str) -> AppTest:
-        at = AppTest.from_file(str(APP / "main.py"), default_timeout=120)
-        at.context["locale"] = locale
-        at.query_params.update(query)
-        at.run()
-        if name != PAGES[0]:
-            at.switch_page(f"{name}.py").run()
-        assert not at.exception, at.exception
-        return at
-
-    return open_page
 
 
 def labels(at: AppTest) -> list[str]:

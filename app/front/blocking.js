@@ -1,0 +1,124 @@
+// Who waited for whom: a bar for each request's life, and beside it what each culprit cost it.
+//
+// data = {rows: [{id, total, parts: [[kind, culprit, ns, words]], cells: [[ns, text, words] | null]}],
+// culprits: [id], caused: [text], longest (ns), largest (ns), chosen: "waiter|culprit" | null,
+// text: {requests, lives, matrix, total, caused, kinds: {kind: words}}}.
+// A click on a cell asks for its moment: the trigger `cell` = [waiter, culprit].
+
+const OWN = new Set(["prefill", "decode"]);
+const hueOf = createHues();
+
+function make(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
+}
+
+function badge(id) {
+  const node = make("span", "badge", id);
+  node.style.background = hueOf(id);
+  node.style.color = inkOn(hueOf(id));
+  return node;
+}
+
+function bar(row, longest) {
+  const track = make("div", "track");
+  for (const [kind, culprit, ns, words] of row.parts) {
+    const share = ns / longest;
+    const node = make("div", `part ${kind} ${OWN.has(kind) ? "own" : "owed"}`);
+    const who = OWN.has(kind) ? row.id : culprit;
+    if (kind !== "idle") node.style.setProperty("--hue", hueOf(who));
+    node.style.width = `${share * 100}%`;
+    node.title = words;
+    if (!OWN.has(kind) && kind !== "idle" && share > 0.035) node.append(make("b", "", who));
+    track.append(node);
+  }
+  return track;
+}
+
+function cell(row, culprit, entry, data, choose) {
+  const place = make("td");
+  if (!entry) return place;
+  const [ns, text, words] = entry;
+  const button = make("button", "cell", text);
+  button.type = "button";
+  button.title = words;
+  button.setAttribute("aria-label", words);
+  const weight = Math.sqrt(ns / data.largest);
+  button.style.setProperty("--weight", `${Math.round(8 + 72 * weight)}%`);
+  button.classList.toggle("heavy", weight > 0.62);
+  button.setAttribute("aria-pressed", String(data.chosen === `${row.id}|${culprit}`));
+  button.addEventListener("click", () => choose(row.id, culprit));
+  place.append(button);
+  return place;
+}
+
+function head(data) {
+  const row = make("tr");
+  row.append(make("th", "", data.text.requests), make("th", "wide", data.text.lives));
+  row.append(make("th", "number", data.text.total));
+  for (const id of data.culprits) {
+    const th = make("th", "culprit");
+    th.append(badge(id));
+    row.append(th);
+  }
+  const above = make("tr", "above");
+  const over = make("th", "over", data.text.matrix);
+  over.colSpan = Math.max(1, data.culprits.length);
+  const blank = make("td");
+  blank.colSpan = 3;
+  above.append(blank, over);
+  const top = make("thead");
+  top.append(...(data.culprits.length ? [above, row] : [row]));
+  return top;
+}
+
+function foot(data) {
+  const row = make("tr");
+  const name = make("th", "caused", data.text.caused);
+  name.colSpan = 3;
+  row.append(name, ...data.caused.map((text) => make("td", "number", text)));
+  const bottom = make("tfoot");
+  bottom.append(row);
+  return bottom;
+}
+
+function legend(kinds) {
+  const line = make("p", "legend");
+  for (const [kind, words] of Object.entries(kinds)) {
+    const entry = make("span", "entry");
+    const sign = make("i", `part ${kind} ${OWN.has(kind) ? "own" : "owed"}`);
+    sign.setAttribute("aria-hidden", "true");
+    entry.append(sign, make("span", "", words));
+    line.append(entry);
+  }
+  return line;
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let root = parentElement.querySelector(".blocking");
+  if (!root) {
+    root = make("div", "blocking");
+    parentElement.append(root);
+  }
+  const choose = (waiter, culprit) => {
+    setTriggerValue("cell", [waiter, culprit]);
+    document.querySelector(".st-key-view")?.scrollIntoView({ block: "end" });
+  };
+  const table = make("table");
+  const body = make("tbody");
+  for (const row of data.rows) {
+    const line = make("tr");
+    const name = make("th", "who");
+    name.scope = "row";
+    name.append(badge(row.id));
+    const life = make("td", "wide");
+    life.append(bar(row, data.longest));
+    line.append(name, life, make("td", "number", row.total));
+    data.culprits.forEach((id, i) => line.append(cell(row, id, row.cells[i], data, choose)));
+    body.append(line);
+  }
+  table.append(head(data), body, ...(data.culprits.length ? [foot(data)] : []));
+  root.replaceChildren(table, legend(data.text.kinds));
+}

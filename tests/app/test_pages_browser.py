@@ -1,0 +1,28 @@
+"""A journey through each page in a real Chromium, at 1280 × 720."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from browser_tabs import CHROMIUM
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+
+def test_blocking_a_cell_leads_to_its_moment_on_the_stage(tab: Any) -> None:
+    one = tab("blocking")
+    one.page.get_by_text("Request 6 cost 7 others").wait_for()
+    cell = one.page.get_by_role("button", name="7 paid 153 ms for 6")
+    assert cell.bounding_box()["y"] < 720, "the matrix is seen at once"
+    one.picture("blocking")
+    cell.click()
+    read = one.until(lambda r: r["selection"] == "7")
+    assert not read["playing"]
+    assert "7" in read["waits"]
+    box = one.page.locator(".minillm-stage").bounding_box()
+    assert box["y"] < 300, "the stage has come into view"
+    one.page.wait_for_url(f"**/blocking?*step={read['step']}&select=7")
