@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import altair as alt
@@ -14,6 +15,11 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 PREFILL, DECODE = VERMILION, GREEN
 INK, QUIET = "#222222", "#8a8a8a"
 
+# The stage's hues, one for each request (minillm/stage/js/palette.js; a test holds them equal).
+REQUEST_HUES = (
+    "#927fff", "#2d5bd2", "#91524c", "#0ea738", "#5196cf", "#7c50a7",
+    "#ea6d06", "#0ca399", "#6573d4", "#8d680d", "#a23d7c", "#f35a86",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,18 @@ PRINT = Theme(INK, QUIET, "white", "#e6e6e6")
 LIGHT = Theme("#1c2233", "#5a6478", "#fbfaf6", "#e4e2dc")
 DARK = Theme("#e6ebf2", "#a3adbf", "#11161d", "#2b333e")
 """As the app's pages are."""
+
+
+def hues(ids: Iterable[str]) -> dict[str, str]:
+    """The hue of each request, as on the stage: a number's own; a fork has its parent's."""
+    given: dict[str, str] = {}
+    for id in ids:
+        if id not in given:
+            root = id.split(".")[0]
+            number = int(root) if root.isascii() and root.isdigit() else len(given)
+            given[id] = REQUEST_HUES[number % len(REQUEST_HUES)]
+    return given
+
 
 Layered = alt.LayerChart | alt.FacetChart  # what Altair says that layers are
 
