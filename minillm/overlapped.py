@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -66,20 +67,23 @@ class OverlappedEngine(Engine):
         return super().abort(request_id)
 
     def output(self, request_id: str) -> RequestOutput | None:
-        """See `Engine.output`. Nobody has finished before the last token is here."""
-        answers = self._answers.get(request_id)
-        if answers is None:
-            return None
-        ahead = [(stream.request, stream.request.num_output_tokens) for stream in answers]
-        reasons = [request.finish_reason for request, _ in ahead]
-        for request, _ in ahead:
-            request.num_output_tokens = len(request.output_token_ids)
-            if request in self._awaited:
-                request.finish_reason = None
+        """See `Engine.output`. Nobody has finished before the last token is here, and what a step
+        in flight will have sampled is not counted."""
         output = super().output(request_id)
-        for (request, count), reason in zip(ahead, reasons, strict=True):
-            request.num_output_tokens, request.finish_reason = count, reason
-        return output
+        if output is None:
+            return None
+        requests = [stream.request for stream in self._answers[request_id]]
+        outputs = [
+            replace(each, finish_reason=None) if request in self._awaited else each
+            for request, each in zip(requests, output.outputs, strict=True)
+        ]
+        count = max(len(request.output_token_ids) for request in requests)
+        return replace(
+            output,
+            outputs=outputs,
+            finished=all(each.finish_reason is not None for each in outputs),
+            metrics=replace(output.metrics, num_output_tokens=count),
+        )
 
     def drain(self) -> None:
         """Complete the step in flight, if there is one, and launch no other."""
