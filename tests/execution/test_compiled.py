@@ -49,6 +49,21 @@ def test_with_the_real_compiler(tmp_path: Path) -> None:
     _compare("llama", tmp_path, "inductor")
 
 
+def test_every_engine_may_compile_its_own_model() -> None:
+    """torch gives up where one function is compiled for the ninth time; these share theirs."""
+
+    class Named(torch.nn.Module):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+        def forward(self, input_ids: torch.Tensor, **_: object) -> torch.Tensor:
+            return input_ids * ord(self.name)
+
+    for name in "abcdefghi":
+        CompiledForward(Named(name), torch.device("cpu"), backend="eager")
+
+
 def test_what_does_not_compile_is_refused(tmp_path: Path) -> None:
     class Waits(torch.nn.Module):
         def forward(self, input_ids: torch.Tensor, **_: object) -> torch.Tensor:
