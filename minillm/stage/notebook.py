@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 def show(trace: Trace, *, height: int = 620, language: str = DEFAULT, **options: Any) -> Any:
     """A widget that plays `trace`. `height` is in CSS px; `language` is one of
-    `minillm.messages.LANGUAGES`; `options` go to the stage: `start` (the step shown first),
-    `autoplay`, `select`, `present`, `compact`, `theme`.
+    `minillm.messages.LANGUAGES`; `options` go to the stage: `step` (shown first), `autoplay`,
+    `select`, `present`, `notes`, `compact`, `theme`. `widget.state` is where the stage rests,
+    `{"step", "selection", "playing"}`; `widget.options = {**widget.options, "step": 41}` moves it.
 
     Raises ModuleNotFoundError, with what to install, where anywidget is missing.
     """
@@ -56,6 +57,7 @@ def _widget() -> Any:
         _css = stylesheet()
         traces = traitlets.Unicode("[]").tag(sync=True)
         options = traitlets.Dict().tag(sync=True)
+        state = traitlets.Dict().tag(sync=True)
 
         def __repr__(self) -> str:
             traces = json.loads(self.traces)

@@ -21,6 +21,7 @@ import { narrate, plain } from "./js/narration.js";
 import { createPlayer } from "./js/player.js";
 import { describeBlock, listenToPointer } from "./js/pointing.js";
 import { createRecording } from "./js/recording.js";
+import { createReporter } from "./js/report.js";
 import { createSlots, slotRows } from "./js/slots.js";
 import { font } from "./js/paint.js";
 import { createLook, hostTheme, watchTheme } from "./js/theme.js";
@@ -32,14 +33,16 @@ const NARROW = 880; // CSS px of width below which the stage folds
 
 /**
  * `options`: mode "replay" | "live"; autoplay; start: number of the step to show first (left out:
- * the step that costs most waiting); hold: ms to rest on it before autoplay goes on; select: id selected at first; present: type ×1.4; notes:
- * whether notes pinned to steps are shown (left out: unless presenting); compact: fold to
- * sentence, batch, blocks, timeline (left out: by width); theme "dark" | "light" | "auto"; language
- * "en" | "zh".
+ * the step that costs most waiting); hold: ms to rest on it before autoplay goes on; select: id
+ * selected at first; present: for a hall: type ×1.4, no controls, a clicker's keys (PageUp,
+ * PageDown, arrows, B to blank), no notes; notes: whether notes pinned to steps are shown (left
+ * out: unless presenting); compact: fold to sentence, batch, blocks, timeline (left out: by width);
+ * theme "dark" | "light" | "auto"; language "en" | "zh".
  * Two stages by one clock: until: length of the time axis (ns); onFrame({time, selection}): what
  * was drawn; leader: the stage that moves this one, by follow({time, selection}).
  * wholePage: keys work wherever the pointer is; onControl({action, value}): what the live host is
- * asked to do.
+ * asked to do; onState({step, selection, playing}): where the stage is, told at rest and when it
+ * starts to play.
  */
 export function createStage(root, options = {}) {
   const live = options.mode === "live";
@@ -67,6 +70,7 @@ export function createStage(root, options = {}) {
     notes: createNotes(frame.note, say),
     controls: createControls(frame.controls, act, live, say),
   };
+  const reporter = options.onState ? createReporter(options.onState) : null;
   const ruler = document.createElement("canvas").getContext("2d");
   const canvases = [frame.batchCanvas, frame.blocksCanvas, frame.timelineCanvas];
   let recording = null;
@@ -164,6 +168,7 @@ export function createStage(root, options = {}) {
   function act(action, value) {
     if (options.leader) return options.leader.act(action, value);
     awaited = null;
+    toggle(root, "ms-blank", action === "blank" && !root.classList.contains("ms-blank"));
     if (action === "deselect") select(null);
     else if (recording && recording.length) player.act(action, value);
     else if (live && action !== "back") player.act(action, value);
@@ -333,6 +338,7 @@ export function createStage(root, options = {}) {
 
   function publish(now) {
     if (!drawn) return;
+    reporter?.tell({ step: drawn.state.n, selection, playing: player.isPlaying });
     const changed = player.isPlaying !== readAs;
     const wait = READOUT_EVERY - (now - lastReadout);
     if (player.isPlaying && !changed && wait > 0) {
@@ -392,7 +398,7 @@ export function createStage(root, options = {}) {
   const observer = new ResizeObserver(layout);
   for (const node of [root, ...canvases]) observer.observe(node);
   const unwatch = watchTheme(restyle);
-  const unlisten = listenToKeys(root, act, Boolean(options.wholePage));
+  const unlisten = listenToKeys(root, act, options);
   listenToPointer(root, frame, parts, {
     select,
     selection: () => selection,
@@ -406,8 +412,11 @@ export function createStage(root, options = {}) {
 
   return {
     announce, load, append, readout, act, select, seekTime, follow,
-    seek(step) {
-      if (recording?.length) seekStep(step);
+    /** Show the step of number `n` and stop there. */
+    seek(n) {
+      if (!recording?.length) return;
+      player.playing = false;
+      seekStep(n);
     },
     play() { if (!player.isPlaying) act("play"); },
     pause() { if (player.isPlaying) act("play"); },
@@ -423,6 +432,7 @@ export function createStage(root, options = {}) {
     destroy() {
       cancelAnimationFrame(scheduled);
       clearTimeout(later);
+      reporter?.stop();
       observer.disconnect();
       unwatch();
       unlisten();

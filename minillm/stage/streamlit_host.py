@@ -5,6 +5,20 @@ arriving: each call sends the records that the stage has not acknowledged yet, m
 index of the first, and the stage says through its state `ack` how far it is. An acknowledgement
 costs a rerun; the stage sends one at most once a second, at once where records are missing, and
 none for a recording that arrived whole.
+
+Step and selection go both ways, so that a link can hold them. Out: with `on_state`, the stage
+reports `state` = `{"step", "selection", "playing", …}` where it rests (and once when it starts to
+play), each report a rerun; read it from `st.session_state[key]["state"]` or from the result. In:
+`step` and `select` move the mounted stage when they change, without starting it over. What the
+stage said itself may be handed back to it, so both directions together are safe:
+
+    def remember():
+        state = st.session_state.stage["state"]
+        st.query_params["step"] = str(state["step"])
+
+    stage(header, records, key="stage", step=step_of_the_link, on_state=remember)
+
+One who follows passes the teacher's step and selection, and no `on_state`.
 """
 
 from __future__ import annotations
@@ -32,7 +46,10 @@ def stage(
     running: bool = False,
     height: int = 720,
     language: str = DEFAULT,
+    step: int | None = None,
+    select: str | None = None,
     on_control: Callable[[], None] | None = None,
+    on_state: Callable[[], None] | None = None,
     **options: Any,
 ) -> ComponentResult:
     """Mount the stage, or bring the mounted one up to date. Call it on every tick of a fragment.
@@ -40,16 +57,20 @@ def stage(
     `header` and `records` are the parsed lines of a trace file; `records` only ever grows within
     one `session` (any string; a new one makes the stage start over). `running`: in live mode,
     whether the engine runs. `height` is in CSS px. `language` is one of
-    `minillm.messages.LANGUAGES`. `options`: `start`, `autoplay`, `hold`, `select`, `present`,
-    `compact`, `theme`; changing one of them or the language starts the stage over.
+    `minillm.messages.LANGUAGES`. `step` (its number) and `select` (an id) are what to show, at
+    first and whenever they change; no `step` leaves the moment to the stage. `options`: `start`,
+    `autoplay`, `hold`, `present`, `notes`, `compact`, `theme`, `wholePage`; changing one of them
+    or the language starts the stage over.
 
     `result.control` is, for the run it causes, `{"action": "play" | "pause" | "step" | "speed",
     "value": …}`: what a live engine is asked to do (`value` of "speed": steps per second, None
     for no limit). `on_control` is called before that run, as Streamlit callbacks are.
+    `result.state` is the last report, for which there must be an `on_state`.
     """
     import streamlit as st
 
-    first = min(_acknowledged(st.session_state.get(key), session), len(records))
+    said = st.session_state.get(key)
+    first = min(_acknowledged(said, session), len(records))
     # The stage makes its own keyframes; one that is left out keeps its place in the count.
     chunk = [
         {} if i and isinstance(record, dict) and "keyframe" in record else record
@@ -67,10 +88,13 @@ def stage(
             "mode": mode,
             "running": running,
             "height": height,
+            "goto": {"step": step, "select": select, "heard": _heard(said)},
+            "reports": on_state is not None,
             "options": {"language": spoken(language), **options},
         },
         on_control_change=on_control or _nothing,
         on_ack_change=_nothing,
+        on_state_change=on_state or _nothing,
     )
 
 
@@ -81,6 +105,12 @@ def _acknowledged(state: Any, session: str) -> int:
         return 0
     following = ack.get("next")
     return following if isinstance(following, int) and following >= 0 else 0
+
+
+def _heard(said: Any) -> int:
+    """Number of the last report of the stage's state that has arrived; 0 before the first."""
+    state = said.get("state") if isinstance(said, dict) else None
+    return state["serial"] if isinstance(state, dict) else 0
 
 
 @cache

@@ -18,8 +18,12 @@ def labels(at: AppTest) -> list[str]:
 
 
 def stage_options(at: AppTest) -> dict[str, Any]:
+    return stage_data(at)["options"]
+
+
+def stage_data(at: AppTest) -> dict[str, Any]:
     (element,) = [e for e in at.get("bidi_component") if e.proto.component_name == "minillm_stage"]
-    return json.loads(element.proto.json)["options"]
+    return json.loads(element.proto.json)
 
 
 def test_every_page_is_in_the_navigation_and_there_is_a_file_of_it(page) -> None:
@@ -73,6 +77,8 @@ def test_a_presentation_shows_the_stage_alone_and_large(page) -> None:
 
 
 def test_a_link_opens_the_moment_and_the_request(page) -> None:
-    options = stage_options(page(scene="memory", step="40", select="3"))
-    assert options == {"start": 40, "select": "3", "language": options["language"]}
+    data = stage_data(page(scene="memory", step="40", select="3"))
+    options = data["options"]
+    assert options == {"start": 40, "language": options["language"]}
+    assert data["goto"]["select"] == "3"
     assert stage_options(page(scene="memory"))["autoplay"] is True

@@ -279,6 +279,43 @@ def test_it_folds_for_a_notebook(open_stage: Any) -> None:
     _shoot(stage, "stage-notebook")
 
 
+def test_a_presentation_is_turned_by_a_clicker(open_stage: Any) -> None:
+    stage = open_stage(synthetic_traces.one_long(), start=20, present=True)
+    page = stage.page
+    assert page.locator(".ms-controls").is_hidden()
+    assert (
+        float(
+            page.locator(".ms-narration").evaluate("n => parseFloat(getComputedStyle(n).fontSize)")
+        )
+        > 25
+    )
+    assert stage.press("PageDown")["step"] == 21
+    assert stage.press("ArrowDown")["step"] == 22
+    assert stage.press("PageUp")["step"] == 21
+    stage.press("b")
+    assert page.locator(".ms-narration").is_hidden()
+    stage.press("b")
+    assert page.locator(".ms-narration").is_visible()
+    stage.press(".")
+    assert stage.press("PageDown")["step"] == 22
+    assert page.locator(".ms-narration").is_visible()
+
+
+def test_the_link_of_a_page_is_its_moment(open_stage: Any) -> None:
+    stage = open_stage(synthetic_traces.one_long(), start=20, select="7")
+    stage.press("ArrowRight")
+    stage.page.wait_for_function("() => location.hash === '#step=21&select=7'")
+    link = stage.page.url
+    stage.press("Home")
+    stage.page.goto("about:blank")
+    stage.page.goto(link)
+    stage.page.wait_for_function("() => window.minillmStage?.readout().length > 0")
+    assert (stage.read()["step"], stage.read()["selection"]) == (21, "7")
+    stage.page.evaluate("() => { location.hash = '#step=3'; }")
+    stage.page.wait_for_function("() => minillmStage.readout().step === 3")
+    assert stage.read()["selection"] is None
+
+
 def _with_notes() -> Any:
     header, records = synthetic_traces.one_long()
     notes = [(12, "Watch <b>7</b> arrive."), (30, "Who pays?"), (30, "Look at the queue.")]

@@ -215,6 +215,53 @@ def test_a_recording_in_chunks_goes_to_its_start_when_that_arrives(page: Any) ->
 
 
 @pytest.mark.browser
+def test_streamlit_hears_where_the_stage_rests(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    replay = "{ mode: 'replay', reports: true, goto: { step: 12, select: null, heard: 0 } }"
+    page.evaluate(f"() => host('a', 0, 89, {replay})")
+    states = "sent.filter(([, name]) => name === 'state').map((s) => s[2])"
+    page.wait_for_function(f"() => {states}.length === 1")
+    told = page.evaluate(f"() => {states}[0]")
+    expected = {"step": 12, "selection": None, "playing": False, "session": "a", "serial": 1}
+    assert told == expected
+    page.locator("[data-action=play]").click()
+    page.wait_for_function("() => seen().step >= 16")
+    page.locator(".ms-slots button").first.click()
+    page.locator("[data-action=play]").click()
+    page.wait_for_function(f"() => {states}.length >= 3")
+    assert [state["playing"] for state in page.evaluate(f"() => {states}")] == [False, True, False]
+    rest = page.evaluate(f"() => {states}.at(-1)")
+    assert rest["step"] == page.evaluate("read")["step"]
+    assert rest["selection"] == page.evaluate("read")["selection"] is not None
+
+
+@pytest.mark.browser
+def test_streamlit_moves_the_stage_without_starting_it_over(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+
+    def goto(step: int, select: str | None, heard: int) -> dict[str, Any]:
+        wish = {"step": step, "select": select, "heard": heard}
+        page.evaluate("(goto) => host('a', 0, 89, { mode: 'replay', reports: true, goto })", wish)
+        return page.evaluate("read")
+
+    assert goto(12, None, 0)["step"] == 12
+    page.evaluate("() => { window.first = root.querySelector('.ms-header'); }")
+    seen = goto(40, "7", 0)
+    assert (seen["step"], seen["selection"]) == (40, "7")
+    page.wait_for_function("() => sent.some(([, name, value]) => value.step === 40)")
+    serial = page.evaluate("() => sent.at(-1)[2].serial")
+    assert goto(40, "7", serial)["step"] == 40
+    page.locator("[data-action=step]").click()
+    assert goto(40, "7", serial)["step"] == 41  # nothing new: the user has the stage
+    page.wait_for_function("() => sent.at(-1)[2].step === 41")
+    assert goto(30, None, serial)["step"] == 41  # spoken before it heard of 41
+    assert goto(30, None, serial + 1)["step"] == 30
+    assert page.evaluate("() => root.querySelector('.ms-header') === first")
+
+
+@pytest.mark.browser
 def test_streamlit_starts_over_with_a_new_session_and_leaves_nothing(page: Any) -> None:
     header, records = synthetic_traces.one_long()
     page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
@@ -229,7 +276,14 @@ ANYWIDGET = """async ([code, traces, options]) => {
     const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     const { default: widget } = await import(url);
     const traits = { traces: JSON.stringify(traces), options };
-    const model = { get: (name) => traits[name], on() {}, off() {} };
+    const heard = {};
+    const model = { get: (name) => traits[name], on(name, f) { heard[name] = f; }, off() {},
+        set(name, value) { traits[name] = value; },
+        save_changes() { window.saved = traits.state; } };
+    window.setOptions = (more) => {
+        traits.options = { ...traits.options, ...more };
+        heard["change:options"]();
+    };
     window.leave = widget.render({ model, el: document.getElementById("host") });
     window.readouts = () => new Promise((done) => requestAnimationFrame(() =>
         requestAnimationFrame(() => requestAnimationFrame(() => done([
@@ -248,6 +302,13 @@ def test_a_notebook_shows_one_trace(page: Any) -> None:
     page.evaluate(ANYWIDGET, [bundle("anywidget"), traces, {"height": 620, "start": 7}])
     (seen,) = page.evaluate("readouts")
     assert seen["step"] == 7
+    page.evaluate("() => { document.querySelector('.ms-header').marked = true; }")
+    page.evaluate("() => setOptions({ step: 30, select: '7' })")
+    (seen,) = page.evaluate("readouts")
+    assert (seen["step"], seen["selection"]) == (30, "7")
+    page.wait_for_function("() => window.saved?.step === 30")
+    assert page.evaluate("() => window.saved") == {"step": 30, "selection": "7", "playing": False}
+    assert page.evaluate("() => document.querySelector('.ms-header').marked")
     page.evaluate("() => leave()")
     assert page.locator(".ms-header").count() == 0
 

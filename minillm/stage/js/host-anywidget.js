@@ -1,5 +1,6 @@
 // Host: Jupyter, through anywidget. Traits: `traces`, JSON text of one or two {header, records},
-// and `options`. Two are played by one clock: the longer leads, the other shows the same moment.
+// `options`, whose `step` and `select` move the stage without starting it over, and `state`, what
+// the stage tells of itself. Two are played by one clock: the longer leads, the other shows the same moment.
 
 import { createStage } from "../stage.js";
 import { unpacked } from "./packed.js";
@@ -8,13 +9,26 @@ export const anywidgetHost = {
   render({ model, el }) {
     let stages = [];
     let latest = 0;
+    let look = "";
+    function turn() {
+      if (lookOf(model) !== look) return load();
+      const { step, select } = model.get("options");
+      if (step !== undefined) stages[0]?.seek(step);
+      stages[0]?.select(select ?? null, true);
+    }
     async function load() {
       const mine = (latest += 1);
       const traces = await Promise.all(JSON.parse(model.get("traces")).map(unpacked));
       if (mine !== latest) return; // another came meanwhile, or the view is gone
       for (const stage of stages) stage.destroy();
       el.replaceChildren();
-      const { height, ...options } = model.get("options");
+      const { height, step, ...options } = model.get("options");
+      if (step !== undefined) options.start = step;
+      options.onState = (state) => {
+        model.set("state", state);
+        model.save_changes();
+      };
+      look = lookOf(model);
       const roots = traces.map(() => {
         const root = document.createElement("div");
         root.style.height = `${height / traces.length}px`;
@@ -26,13 +40,21 @@ export const anywidgetHost = {
     }
     load();
     model.on("change:traces", load);
+    model.on("change:options", turn);
     return () => {
       latest += 1;
       model.off("change:traces", load);
+      model.off("change:options", turn);
       for (const stage of stages) stage.destroy();
     };
   },
 };
+
+/** What a stage is made with, and must be made anew for. */
+function lookOf(model) {
+  const { step, select, ...look } = model.get("options");
+  return JSON.stringify(look);
+}
 
 function play(root, { header, records }, options) {
   const stage = createStage(root, options);

@@ -5,6 +5,10 @@
 // far it is: data = {session, header, first, records, total, mode, running, options, height}, and
 // the state `ack` = {session, next} asks for the record `next`. An ack costs a rerun: it is sent
 // at once when records are missing, and otherwise at most once a second.
+//
+// `data.goto` = {step, select, heard} moves the mounted stage: when it changes, unless the host
+// spoke before it had heard the newest `state` = {serial, session, step, selection, playing}, which
+// the stage tells at rest where `data.reports` is set.
 
 import { createStage } from "../stage.js";
 
@@ -15,7 +19,7 @@ export function mountStreamlit({ data, parentElement, setStateValue, setTriggerV
   let mount = mounts.get(parentElement);
   if (!mount) {
     mount = { root: document.createElement("div"), stage: null, session: null, next: 0,
-      acked: -1, ackedAt: -Infinity, timer: 0 };
+      acked: -1, ackedAt: -Infinity, timer: 0, serial: 0, told: null, wanted: null };
     parentElement.append(mount.root);
     mounts.set(parentElement, mount);
   }
@@ -39,9 +43,13 @@ function receive(mount, data) {
     mount.next = 0;
     mount.acked = -1;
     mount.session = data.session;
+    mount.told = null;
+    mount.serial = Math.max(mount.serial, data.goto?.heard ?? 0);
+    mount.wanted = JSON.stringify([data.goto?.step, data.goto?.select]);
     mount.stage = createStage(mount.root, {
-      ...data.options, mode: data.mode,
+      ...data.options, mode: data.mode, ...beginning(data),
       onControl: (control) => mount.setTriggerValue("control", control),
+      onState: data.reports ? (state) => report(mount, state) : undefined,
     });
     mount.loaded = false;
   }
@@ -57,8 +65,31 @@ function receive(mount, data) {
   }
   if (data.mode === "live") mount.stage.setEngine(Boolean(data.running));
   mount.stage.setTheme(data.options?.theme ?? "auto");
+  if (data.goto) steer(mount, data.goto);
   const more = data.total > mount.next;
   if (mount.next !== mount.acked && (more || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
+}
+
+function beginning({ goto }) {
+  const options = {};
+  if (Number.isInteger(goto?.step)) Object.assign(options, { start: goto.step, autoplay: false });
+  if (typeof goto?.select === "string") options.select = goto.select;
+  return options;
+}
+
+function report(mount, { step, selection, playing }) {
+  mount.serial += 1;
+  mount.told = JSON.stringify([step, selection]);
+  mount.setStateValue("state", { serial: mount.serial, session: mount.session, step, selection, playing });
+}
+
+function steer(mount, { step, select, heard }) {
+  const wanted = JSON.stringify([step, select]);
+  if (wanted === mount.wanted || heard < mount.serial) return;
+  mount.wanted = wanted;
+  if (wanted === mount.told) return; // the host repeats what the stage said
+  if (Number.isInteger(step)) mount.stage.seek(step);
+  mount.stage.select(select ?? null, true);
 }
 
 function acknowledge(mount, every) {

@@ -1,12 +1,15 @@
 // The keyboard: it works while the stage has the focus or the pointer is over it, and always on
-// a page of its own.
+// a page of its own. In a presentation a clicker's keys work too.
 
 const KEYS = {
   Home: "start", ArrowLeft: "back", " ": "play", ArrowRight: "step", s: "stall", p: "preemption",
   n: "note", l: "end", End: "end", Escape: "deselect", 1: "speed", 2: "speed", 3: "speed", 4: "speed",
 };
+const CLICKER = { PageUp: "back", PageDown: "step", ArrowUp: "back", ArrowDown: "step", b: "blank",
+  ".": "blank" };
 
-export function listenToKeys(root, act, wholePage) {
+export function listenToKeys(root, act, { wholePage, present }) {
+  const keys = present ? { ...KEYS, ...CLICKER } : KEYS;
   let hovered = false;
   const enter = () => { hovered = true; };
   const leave = () => { hovered = false; };
@@ -18,7 +21,7 @@ export function listenToKeys(root, act, wholePage) {
     const target = event.composedPath()[0];
     if (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const action = KEYS[key];
+    const action = keys[key];
     if (!action) return;
     if (key === " " && target.tagName === "BUTTON" && root.contains(target)) return; // its own click
     event.preventDefault();
