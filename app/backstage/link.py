@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from backstage import choice as choices
 from backstage.choice import Choice
+from backstage.own import OWN, defaults
 from backstage.parameters import near, on_off, one_of, whole
 from minillm.messages import DEFAULT, LANGUAGES, say
 
@@ -34,11 +36,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Link:
-    """A link as it was understood. `problems` has a sentence for each parameter that cannot be
-    followed, in the link's language."""
+    """A link as it was understood. `own` has what belongs to one page each; `problems` a sentence
+    for each parameter that cannot be followed, in the link's language."""
 
     choice: Choice
     look: Look
+    own: dict[str, Any] = field(default_factory=defaults)
     problems: list[str] = field(default_factory=list)
 
 
@@ -48,23 +51,27 @@ def read(query: Mapping[str, str], language: str = DEFAULT) -> Link:
         language = query["lang"]
     problems: list[str] = []
     engine: dict[str, str] = {}
-    look: dict[str, object] = {}
+    look: dict[str, Any] = {}
+    own = defaults()
     for key, text in query.items():
         if key in choices.PARAMETERS:
             engine[key] = text
-        elif key in _READERS:
+        elif key in _READERS or key in OWN:
             try:
-                look[key] = _READERS[key](language, text)
+                if key in OWN:
+                    own[key] = OWN[key].read(language, text)
+                else:
+                    look[key] = _READERS[key](language, text)
             except ValueError as why:
                 problems.append(say(language, "app.link_bad", name=key, text=text[:40], why=why))
         else:
-            hint = near(language, key, (*choices.PARAMETERS, *_READERS))
+            hint = near(language, key, (*choices.PARAMETERS, *_READERS, *OWN))
             problems.append(say(language, "app.link_unknown", name=key[:40]) + hint)
     choice, more = choices.from_query(engine, language)
-    return Link(choice, Look(**look), problems + more)  # type: ignore[arg-type]
+    return Link(choice, Look(**look), own, problems + more)
 
 
-def write(choice: Choice, look: Look) -> dict[str, str]:
+def write(choice: Choice, look: Look, own: Mapping[str, Any]) -> dict[str, str]:
     """The parameters of a link that opens what is seen; what is as usual is left out."""
     query = choices.to_query(choice)
     if look.lang is not None:
@@ -77,6 +84,9 @@ def write(choice: Choice, look: Look) -> dict[str, str]:
         query["step"] = str(look.step)
     if look.select is not None:
         query["select"] = look.select
+    for name, value in own.items():
+        if value != OWN[name].default:
+            query[name] = OWN[name].write(value)
     return query
 
 

@@ -13,6 +13,7 @@ from backstage import link
 from backstage.choice import Choice, in_scene
 from backstage.engines import TooManyEngines
 from backstage.link import Look
+from backstage.own import OWN, defaults
 from backstage.shared import desk, weights
 from backstage.shown import Shown, from_bundle, from_file, live
 from backstage.speech import of_browser, say, speak
@@ -23,11 +24,12 @@ from minillm.trace.fold import TraceError
 OWN_PROMPT_TOKENS = 60
 MOST_REJECTIONS = 3  # told at once
 _CHOSEN = tuple(field.name for field in fields(Choice))
+_KEPT = (*_CHOSEN, *OWN)
 
 
 class Session:
     """Lives in `st.session_state`, and so do the values of its widgets, under `key(name)` for each
-    field of `Choice`."""
+    field of `Choice` and each page's own parameter."""
 
     def __init__(self) -> None:
         asked = link.read(st.query_params.to_dict(), of_browser())
@@ -35,7 +37,7 @@ class Session:
         if asked.look.lang is not None:
             speak(asked.look.lang)
         self._edition = 0
-        self.put(asked.choice)
+        self.put(asked.choice, asked.own)
         self.shown: Shown = self._recording_of(asked.choice)
         self.problems: list[str] = asked.problems
         self.prompt_note: tuple[bool, str] | None = None  # (accepted, words)
@@ -46,7 +48,7 @@ class Session:
         if "session" not in st.session_state:
             st.session_state.session = cls()
         session = st.session_state.session
-        for name in _CHOSEN:  # widgets that are not drawn in a run lose their value otherwise
+        for name in _KEPT:  # widgets that are not drawn in a run lose their value otherwise
             st.session_state[session.key(name)] = st.session_state[session.key(name)]
         return session
 
@@ -59,21 +61,30 @@ class Session:
     def choice(self) -> Choice:
         return Choice(**{name: st.session_state[self.key(name)] for name in _CHOSEN})
 
-    def put(self, choice: Choice) -> None:
+    @property
+    def own(self) -> dict[str, Any]:
+        """What is chosen on single pages; see `backstage.own`."""
+        return {name: st.session_state[self.key(name)] for name in OWN}
+
+    def put(self, choice: Choice, own: dict[str, Any] | None = None) -> None:
         """Set the widgets; only before they are drawn, or in a callback."""
+        kept = self.own if own is None else own
         self._edition += 1
         self._scene = choice.scene
         for name in _CHOSEN:
             st.session_state[self.key(name)] = getattr(choice, name)
+        for name, value in kept.items():
+            st.session_state[self.key(name)] = value
 
     def link(self) -> dict[str, str]:
         """The parameters of the address that shows what is seen now; none on the plain page."""
-        plain = self.choice == Choice() and self.look == Look()
-        return {} if plain else link.write(self.choice, self.look)
+        plain = (self.choice, self.look, self.own) == (Choice(), Look(), defaults())
+        return {} if plain else link.write(self.choice, self.look, self.own)
 
     def write_link(self) -> None:
         """Let the address say what is seen, once it differs from the plain page."""
-        query, now = link.write(self.choice, self.look), st.query_params.to_dict()
+        now = st.query_params.to_dict()
+        query = link.write(self.choice, self.look, self.own)
         if now != query and (now or self.link()):
             st.query_params.from_dict(query)
 

@@ -14,7 +14,7 @@ from minillm.messages import DEFAULT, say
 _NEAR = 0.16  # decades: points nearer than that share a point and a label
 _SMALL = 0.05  # of a group's time: not named
 _ROOM = 30  # times the largest intensity: for the labels to its right
-_WIDTH, _HEIGHT = 540, 420
+_SIZE = 540, 420  # px of a panel
 _ROW = 24  # px, of a label
 _LONG = 26  # characters: a label that is longer is broken
 _COLOURS = {"prefill": PREFILL, "decode": DECODE}
@@ -30,7 +30,7 @@ def roofline_chart(
     *,
     language: str = DEFAULT,
     theme: Theme = PRINT,
-    height: int = _HEIGHT,
+    size: tuple[int, int] = _SIZE,
 ) -> alt.TopLevelMixin:
     """Prefill and decode side by side, each operator on the roof at its intensity.
 
@@ -43,7 +43,7 @@ def roofline_chart(
     ridge = flops / bandwidth
     left = 10 ** math.floor(math.log10(min(*intensities, 1.0)))
     right = 10 ** math.ceil(math.log10(_ROOM * max(*intensities, ridge)))
-    axes = _Axes(left, right, bandwidth * left, 3 * flops, language, theme, height)
+    axes = _Axes(left, right, bandwidth * left, 3 * flops, language, theme, size)
     panels = [
         _panel(stage, [row for row in rows if row["stage"] == stage], axes, flops, bandwidth)
         for stage in _COLOURS
@@ -70,10 +70,11 @@ class _Axes:
         top: float,
         language: str,
         theme: Theme,
-        height: int,
+        size: tuple[int, int],
     ) -> None:
         self.left, self.right = left, right
-        self.language, self.theme, self.height = language, theme, height
+        self.language, self.theme = language, theme
+        self.width, self.height = size
         self._y = alt.Scale(type="log", domain=[bottom, top], nice=False)
         self._x = alt.Scale(type="log", domain=[left, right], nice=False)
         decades = range(round(math.log10(left)), round(math.log10(right)) + 1)
@@ -125,7 +126,7 @@ def _panel(stage: str, rows: Sequence[Row], axes: _Axes, flops: float, bandwidth
     labels += _below([p for p in points if p["flat"]], x, y, axes.theme)
     heading = say(axes.language, f"roofline.{stage}", time=_time(total))
     return alt.layer(rule, line, *labels, marks).properties(
-        width=_WIDTH, height=axes.height, title=alt.Title(heading, color=colour)
+        width=axes.width, height=axes.height, title=alt.Title(heading, color=colour)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from backstage.choice import Choice
 from backstage.link import PARTS, Link, Look, read, write
+from backstage.own import defaults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,11 +24,12 @@ looks = st.builds(
 @given(looks)
 def test_a_link_brings_back_the_look(look: Look) -> None:
     choice = Choice(scene="memory", seed=3)
-    assert read(write(choice, look)) == Link(choice, look)
+    own = {**defaults(), "batch": 3}
+    assert read(write(choice, look, own)) == Link(choice, look, own)
 
 
 def test_what_is_as_usual_is_left_out() -> None:
-    assert write(Choice(), Look()) == {"scene": "long-prompt"}
+    assert write(Choice(), Look(), defaults()) == {"scene": "long-prompt"}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,8 @@ def test_what_is_as_usual_is_left_out() -> None:
         ({"lang": "fr"}, "Known: en, zh."),
         ({"hide": "bar,setings"}, "Did you mean settings?"),
         ({"present": "yes"}, "on or off"),
+        ({"hardware": "a100-80"}, "Did you mean a100-80gb?"),
+        ({"batch": "0"}, "whole number from 1"),
         ({"step": "-1"}, "whole number from 0"),
         ({"select": "<b>"}, "id of a request"),
         ({"scheduler": "nope"}, "link parameter scheduler=nope"),

@@ -26,3 +26,16 @@ def test_blocking_a_cell_leads_to_its_moment_on_the_stage(tab: Any) -> None:
     box = one.page.locator(".minillm-stage").bounding_box()
     assert box["y"] < 300, "the stage has come into view"
     one.page.wait_for_url(f"**/blocking?*step={read['step']}&select=7")
+
+
+def test_roofline_another_device_another_roof(tab: Any) -> None:
+    one = tab("roofline", first="[data-testid=stVegaLiteChart] svg")
+    one.page.get_by_text("decoding on a100-80gb waits for memory").wait_for()
+    box = one.page.locator("[data-testid=stVegaLiteChart] svg").bounding_box()
+    assert box["x"] + box["width"] <= 1280
+    assert box["y"] + box["height"] <= 720, "the chart is whole without scrolling"
+    one.picture("roofline")
+    one.page.get_by_role("combobox", name="Device").click()
+    one.page.get_by_role("option", name="h100-sxm").click()
+    one.page.get_by_text("decoding on h100-sxm waits for memory").wait_for()
+    one.page.wait_for_url("**/roofline?*hardware=h100-sxm*")

@@ -1,0 +1,37 @@
+"""Parameters of the link that belong to one page each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from backstage.parameters import one_of, whole
+from minillm.costs import HARDWARE, MODELS
+
+SHAPES = (*MODELS, "pocket")
+
+
+@dataclass(frozen=True)
+class Own:
+    """A parameter: its value on the plain page, and how it is read (ValueError says what may be
+    given) and written."""
+
+    default: Any
+    read: Callable[[str, str], Any]
+    write: Callable[[Any], str] = str
+
+
+OWN: Mapping[str, Own] = {
+    # Roofline
+    "shape": Own("llama-2-7b", partial(one_of, known=SHAPES)),
+    "hardware": Own("a100-80gb", partial(one_of, known=tuple(HARDWARE))),
+    "devices": Own(1, partial(whole, most=64)),
+    "batch": Own(16, partial(whole, most=100_000)),
+    "length": Own(2048, partial(whole, most=10_000_000)),
+}
+
+
+def defaults() -> dict[str, Any]:
+    return {name: own.default for name, own in OWN.items()}
