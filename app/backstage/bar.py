@@ -6,7 +6,7 @@ import streamlit as st
 
 from backstage import panels
 from backstage.session import Session
-from backstage.speech import language, say
+from backstage.speech import language, say, speaker
 from backstage.words import inert, question
 from minillm.kv_cache.memories import MEMORIES
 from minillm.scheduling.systems import SYSTEMS
@@ -37,13 +37,13 @@ def height(session: Session) -> int:
 
 
 def _row(session: Session) -> None:
-    hides = session.look.hides
+    hides, told = session.look.hides, speaker()
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.selectbox(
             say("live.scene"),
             list(SCENES),
             key=session.key("scene"),
-            format_func=lambda name: SCENES[name].title,
+            format_func=lambda name: told(f"scenes.{name}.title"),
             on_change=session.scene_changed,
             label_visibility="collapsed",
             width=245,
@@ -112,9 +112,10 @@ def _question(session: Session) -> None:
         asked = question(language(), session.shown.trace.header, session.choice)
         st.markdown(asked, width="stretch")
         with st.popover(say("live.look_for"), type="tertiary"):
-            st.markdown(scene.look_for)
+            st.markdown(say(f"scenes.{scene.name}.look_for"))
         with st.popover(say("live.how"), type="tertiary", key="about"):
-            st.markdown(f"**{name}** · {SYSTEMS[name].source}")
-            st.markdown(SYSTEMS[name].about)
-            st.markdown(say("live.how_memory", memory=memory, source=MEMORIES[memory].source))
-            st.markdown(MEMORIES[memory].about)
+            st.markdown(f"**{name}** · {say(f'systems.{name}.source')}")
+            st.markdown(say(f"systems.{name}.about"))
+            source = say(f"memories.{memory}.source")
+            st.markdown(say("live.how_memory", memory=memory, source=source))
+            st.markdown(say(f"memories.{memory}.about"))

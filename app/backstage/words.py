@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from minillm.kv_cache.memories import memory_name
-from minillm.messages import say
+from minillm.messages import say, translated
 
 if TYPE_CHECKING:
     from backstage.choice import Choice
@@ -25,7 +25,7 @@ def inert(text: str) -> str:
 
 def question(language: str, header: Header, choice: Choice) -> str:
     """What the page asks about what is on the stage, in Markdown."""
-    asked = inert(header.question) if header.question else ""
+    asked = inert(translated(language, header.question, f"scenes.{header.scene}.question"))
     memory = memory_name(header.kv_cache, header.reserve)
     shown, chosen = (header.scheduler, memory), (choice.scheduler, choice.memory)
     if header.scene == choice.scene:

@@ -1,4 +1,5 @@
-"""The published ways to hold the KV cache, by name: what each does, and its engine settings."""
+"""The published ways to hold the KV cache, by name, and their engine settings. What each does is in
+the catalogues: `say(language, f"memories.{name}.about")`."""
 
 from __future__ import annotations
 
@@ -11,10 +12,8 @@ from minillm.config import ConfigError, closest
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """`source`: who published it; `about`: what it does, in a paragraph."""
+    """One way to hold the KV cache."""
 
-    source: str
-    about: str
     settings: Mapping[str, str]
 
     def adapt(self, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,41 +29,20 @@ class Memory:
         return adapted
 
 
-_RUNS = (
-    " Runs come from a buddy allocator in powers of two; what it rounds up and the holes that are "
-    "too short are lost, too."
-)
-
 MEMORIES: dict[str, Memory] = {
     "paged": Memory(
-        source="vLLM, SOSP'23",
-        about="Blocks of a few tokens, anywhere in memory, taken as a sequence grows. At most one "
-        "block per sequence is partly empty. Blocks can be shared: a prompt's beginning that "
-        "another request had too, and the prompt of parallel answers, until one of them writes.",
         settings={"kv_cache": "paged"},
     ),
     "token": Memory(
-        source="LightLLM's TokenAttention",
-        about="One token at a time, anywhere in memory: a table from each request to the slots of "
-        "its tokens. Nothing is held in vain; the table is as long as the text.",
         settings={"kv_cache": "token"},
     ),
     "contiguous-max": Memory(
-        source="FasterTransformer and Orca, as the PagedAttention paper measures them (Max)",
-        about="One run of memory per request, as before paging, for the prompt and the longest "
-        "answer allowed. Most of it is never written." + _RUNS,
         settings={"kv_cache": "contiguous", "reserve": "max"},
     ),
     "contiguous-pow2": Memory(
-        source="Orca (Pow2) in the PagedAttention paper, SOSP'23",
-        about="One run per request, as if the answer's length were known within a factor of two: "
-        "it is rounded up to a power of two." + _RUNS,
         settings={"kv_cache": "contiguous", "reserve": "pow2"},
     ),
     "contiguous-oracle": Memory(
-        source="Orca (Oracle) in the PagedAttention paper, SOSP'23",
-        about="One run per request, exactly as long as prompt and answer, which no real system can "
-        "know. Nothing is reserved in vain, and still holes remain." + _RUNS,
         settings={"kv_cache": "contiguous", "reserve": "oracle"},
     ),
 }

@@ -50,6 +50,12 @@ def say(language: str, key: str, /, **values: Any) -> str:
     return PLACEHOLDER.sub(lambda match: _written(values[match[1]]), template)
 
 
+def translated(language: str, text: str, key: str) -> str:
+    """`text` in `language` where it is the English text of `key`; else `text` as it is: somebody's
+    own words, which a scene or a recording may have in place of minillm's."""
+    return say(language, key) if catalogue(DEFAULT).get(key) == text else text
+
+
 def tell(language: str, key: str, /, **values: Any) -> list[Part]:
     """The same as parts, for a text with badges in it: a value that is a list of parts keeps
     them, and neighbouring texts become one part."""

@@ -126,8 +126,8 @@ export function createStage(root, options = {}) {
   }
 
   function fillHeader(header) {
-    setText(frame.name, header.title || header.scene || say("stage.recording"));
-    frame.name.title = header.question || "";
+    setText(frame.name, say.translated(header.title, `scenes.${header.scene}.title`) || header.scene || say("stage.recording"));
+    frame.name.title = say.translated(header.question, `scenes.${header.scene}.question`) || "";
     const budget = say("stage.budget", { n: header.max_num_batched_tokens });
     const model = (header.model || "").split("/").at(-1);
     const pills = [header.scheduler, `${header.kv_cache || "paged"} · ${header.block_size}`,

@@ -1,4 +1,5 @@
-"""The scenes: small seeded workloads, each with a title and the question it asks.
+"""The scenes: small seeded workloads, each with a title and the question it asks, which are in the
+catalogues (minillm/messages/*/scenes.json).
 
 A scene fixes everything that its point depends on, the size of the KV pool above all, and starts
 with the scheduler that shows the problem. `try_next` names the one that answers it. The prompts
@@ -14,6 +15,7 @@ from typing import Any
 
 from minillm.config import ConfigError, closest
 from minillm.kv_cache.memories import get_memory
+from minillm.messages import DEFAULT, say
 from minillm.pocket.prompts import (
     Prompt,
     fact_question,
@@ -24,6 +26,11 @@ from minillm.pocket.prompts import (
 from minillm.request import SamplingParams
 from minillm.scheduling import make_scheduler
 from minillm.workload.spec import RequestSpec
+
+WORDS = ("title", "question", "look_for")
+"""What there is in words of a scene. `messages.translated(language, scene.title,
+f"scenes.{scene.name}.title")` gives it in another language; so does it for what a recording of a
+scene has in its header."""
 
 Build = Callable[[random.Random], list[RequestSpec]]
 
@@ -150,14 +157,15 @@ def _answers_of_a_kind(rng: random.Random) -> list[RequestSpec]:
     return [_request(story_request(rng, kind), 10.0 * i, 320) for i, kind in enumerate(lengths)]
 
 
+def _scene(*, name: str, **parts: Any) -> Scene:
+    """A scene whose words are in the catalogue."""
+    words = {what: say(DEFAULT, f"scenes.{name}.{what}") for what in WORDS}
+    return Scene(name=name, **words, **parts)
+
+
 _ALL = (
-    Scene(
+    _scene(
         name="long-prompt",
-        title="One long prompt, ten short",
-        question="Six answers are being written when a very long prompt arrives, and four more "
-        "short ones behind it. Who has to wait, and for how long?",
-        look_for="With vllm the step that reads the long prompt reads nothing else: six answers "
-        "stop in mid-sentence, four do not begin. Every lane has the same gap.",
         scheduler="vllm",
         try_next="sarathi",
         build=_one_long_ten_short,
@@ -165,13 +173,8 @@ _ALL = (
         whole=1662,  # the long prompt, and next to nothing beside it
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="memory",
-        title="Memory runs out",
-        question="Eight stories grow, and the KV pool is too small for all of them. Who gives "
-        "way, and what does it cost?",
-        look_for="When the last block is taken the youngest is preempted: its blocks return, and "
-        "its prompt and every word it had written must be computed again.",
         scheduler="vllm",
         try_next="orca",
         build=_memory_runs_out,
@@ -183,25 +186,16 @@ _ALL = (
         },
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="shared-prompt",
-        title="A shared system prompt",
-        question="Eight questions begin with the same 400 tokens. How often are they computed?",
-        look_for="Once. The first request fills the blocks; the others find them by content and "
-        "share them (two-toned blocks). Turn prefix caching off and compare.",
         scheduler="sarathi",
         try_next="vllm",
         build=_shared_system_prompt,
         settings={"block_size": 16, "num_blocks": 96, "max_num_seqs": 8},
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="static",
-        title="Static against continuous",
-        question="Twelve requests, four slots, answers from ten to three hundred tokens. What "
-        "does it cost to wait for the longest?",
-        look_for="With static a slot whose answer has ended stays empty until the whole batch is "
-        "done, while others wait. With orca the next request takes it at once.",
         scheduler="static",
         try_next="orca",
         build=_static_or_continuous,
@@ -213,14 +207,8 @@ _ALL = (
         },
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="feedback",
-        title="MLFQ rescues the short",
-        question="Four long stories hold the four places when eight quick questions arrive. "
-        "Nobody knows how long an answer will be. Must the quick ones wait?",
-        look_for="First come, first served keeps the four lanes busy with stories while the "
-        "questions queue. With mlfq a newcomer starts in the highest queue and takes a place at "
-        "once; the stories, which have used up their time there, pause and keep their blocks.",
         scheduler="sarathi",
         try_next="mlfq",
         build=_short_behind_long,
@@ -232,14 +220,8 @@ _ALL = (
         },
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="starving",
-        title="Shortest first and the starving long one",
-        question="Short answers keep coming, and the shortest goes first. When is it the long "
-        "one's turn?",
-        look_for="With sjf the long story waits at the head of the queue while every short one "
-        "that comes later passes it. ltr orders by length, too, but who was passed over in a "
-        "hundred steps goes first.",
         scheduler="sjf",
         try_next="ltr",
         build=_one_long_among_short,
@@ -251,13 +233,8 @@ _ALL = (
         },
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="two-tenants",
-        title="Two tenants, one greedy",
-        question="One client sends ten requests at once, the other three, one after the other. "
-        "Who is served?",
-        look_for="First come, first served: the modest client waits behind all that the greedy "
-        "one has sent. vtc counts the tokens each has been served and admits who has had less.",
         scheduler="vllm",
         try_next="vtc",
         build=_two_tenants,
@@ -269,14 +246,8 @@ _ALL = (
         },
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="three-memories",
-        title="Three ways to hold the KV cache",
-        question="Eight requests, 1,280 slots of KV memory. How many can run at once, if nobody "
-        "knows how long an answer will be?",
-        look_for="In contiguous memory each request holds a run for the longest answer allowed: "
-        "two at a time, and nearly all of their blocks stay empty. Paged, all eight run. Choose "
-        "token, too: then not even the last block is held in vain.",
         scheduler="vllm",
         try_next="vllm",
         memory="contiguous-max",
@@ -290,14 +261,8 @@ _ALL = (
         },
         chunked=128,
     ),
-    Scene(
+    _scene(
         name="predicted-peak",
-        title="Predicted peak",
-        question="Memory is full of answers that are still growing. Whom can one admit without "
-        "having to take it back?",
-        look_for="The aggressive policy admits whoever fits now, and then evicts the newest, again "
-        "and again. lightllm draws from the lengths of past answers how much everyone will need "
-        "at the peak, and lets wait those who would not fit then.",
         scheduler="lightllm_aggressive",
         try_next="lightllm",
         build=_answers_of_a_kind,

@@ -33,10 +33,12 @@ def test_the_same_placeholders_in_every_language(language):
 
 
 def test_nothing_is_left_in_english():
-    """A text with an English word in it is Chinese only if it has Chinese characters too."""
+    """A text with an English word in it is Chinese only if it has Chinese characters too, or
+    names a paper."""
     left = [
         key
         for key, text in catalogue("zh").items()
+        if not key.endswith(".source")
         for form in _forms(text)
         if _ENGLISH_WORD.search(PLACEHOLDER.sub("", form)) and not _HAN.search(form)
     ]

@@ -4,6 +4,7 @@ read-out of the folded state."""
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -237,6 +238,31 @@ def test_nodes_stay_while_it_plays(open_stage: Any) -> None:
         "() => [...document.querySelectorAll('*')].filter(n => n.marked).length"
     )
     assert marked == 6
+
+
+WORDS_OF_A_STAGE = """() => {
+    const said = [];
+    for (const node of document.querySelectorAll("#minillm-stage *")) {
+        if (node.closest(".ms-words, .ms-table-prompt, .ms-title, .ms-pills, script")) continue;
+        const own = node.childElementCount ? "" : node.textContent;
+        said.push(node.getAttribute("aria-label"), node.title, own);
+    }
+    return said.filter(Boolean).join("\\n");
+}"""
+
+
+@pytest.mark.parametrize("trace", ["one_long", "memory_runs_out", "shared_prefix", "static_batch"])
+def test_no_english_in_a_chinese_stage(open_stage: Any, trace: str) -> None:
+    stage = open_stage(getattr(synthetic_traces, trace)(), language="zh", select="1")
+    assert stage.page.locator("#minillm-stage").get_attribute("lang") == "zh-CN"
+    for key in ("", "s", "p", "End"):
+        if key:
+            stage.press(key)
+        stage.page.mouse.move(*_block(stage, 0))
+        said = stage.page.evaluate(WORDS_OF_A_STAGE)
+        assert "等待" in said
+        left = set(re.findall(r"[A-Za-z]{3,}", said)) - {"token", "CPU", "Home", "End"}
+        assert left == set()
 
 
 def test_hostile_text_is_inert(open_stage: Any) -> None:

@@ -1,13 +1,15 @@
 // What the stage says: minillm's catalogues, by the rules of minillm/messages/__init__.py.
 
 import enNarration from "../../messages/en/narration.json" with { type: "json" };
+import enScenes from "../../messages/en/scenes.json" with { type: "json" };
 import enStage from "../../messages/en/stage.json" with { type: "json" };
 import zhNarration from "../../messages/zh/narration.json" with { type: "json" };
+import zhScenes from "../../messages/zh/scenes.json" with { type: "json" };
 import zhStage from "../../messages/zh/stage.json" with { type: "json" };
 
 const CATALOGUES = {
-  en: byKey({ narration: enNarration, stage: enStage }),
-  zh: byKey({ narration: zhNarration, stage: zhStage }),
+  en: byKey({ narration: enNarration, scenes: enScenes, stage: enStage }),
+  zh: byKey({ narration: zhNarration, scenes: zhScenes, stage: zhStage }),
 };
 const PLACEHOLDER = /\{(\w+)\}/;
 
@@ -23,7 +25,8 @@ export function count(n) {
 
 /** `say(key, values)`: the text of `key` with its values put in. `say.parts` gives it as parts,
  * {text} or {id}, and keeps those that are given as a value. `say.entry(group, name)`: the text of
- * `group_name`, or the name as it is where there is none: that of a newer minillm's record. */
+ * `group_name`, or the name as it is where there is none: that of a newer minillm's record.
+ * `say.translated(text, key)`: the text of `key` in place of its English; other texts stay. */
 export function createSpeaker(language) {
   const texts = CATALOGUES[language];
   if (!texts) throw new RangeError(`unknown language ${language}: use ${Object.keys(CATALOGUES)}`);
@@ -57,6 +60,7 @@ export function createSpeaker(language) {
   };
 
   say.entry = (group, name) => (texts.has(`${group}_${name}`) ? say(`${group}_${name}`) : name);
+  say.translated = (text, key) => (text && CATALOGUES.en.get(key) === text ? say(key) : text);
   return say;
 }
 
