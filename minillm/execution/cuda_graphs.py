@@ -39,12 +39,13 @@ class Graph:
     logits: torch.Tensor  # [size, vocab], overwritten by each replay
 
 
-Capture = Callable[[Callable[[], torch.Tensor]], Graph]
+Capture = Callable[[Callable[[], torch.Tensor]], Graph]  # calls it once before it records
 
 
 class DecodeGraphs:
-    """A graph per batch size, all on one set of input tensors. Memory of intermediate results is
-    shared, because only one of them runs at a time: the largest is recorded first."""
+    """A graph per batch size, all on one set of input tensors and one of logits. Memory of
+    intermediate results is shared, too, because only one of them runs at a time: the largest is
+    recorded first."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class DecodeGraphs:
         self._tables = torch.zeros(most, width, dtype=torch.int64, device=device)
         self._lens = torch.zeros(most, dtype=torch.int64, device=device)
         self._starts = torch.arange(most + 1, device=device)
+        self._logits: torch.Tensor | None = None  # [most, vocab]
         record = capture or _CudaCapture()
         self._graphs = {size: self._record(size, record) for size in reversed(self._sizes)}
 
@@ -101,7 +103,16 @@ class DecodeGraphs:
     def _record(self, size: int, capture: Capture) -> Graph:
         batch = self._batch(size)
         attention = PagedAttention(batch, self.kv, None, self.backend)
-        return capture(lambda: self.forward(batch, attention, batch.logit_rows))
+
+        def compute() -> torch.Tensor:
+            # Logits that each graph kept for itself would take gigabytes: 4,231 rows of them for
+            # batches of up to 256. A copy is less than a hundredth of what such a step reads.
+            logits = self.forward(batch, attention, batch.logit_rows)
+            if self._logits is None:  # the first call, of the largest size, is not recorded
+                self._logits = torch.empty_like(logits)
+            return self._logits[:size].copy_(logits)
+
+        return capture(compute)
 
     def _batch(self, size: int) -> PackedBatch:
         """The inputs of a graph: the first rows of the tensors that all graphs share. The plan is

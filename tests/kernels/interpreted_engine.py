@@ -47,7 +47,12 @@ def test_decodes_from_graphs_are_those_without(tmp_path: Path):
     rng = torch.Generator().manual_seed(1)
     prompts = [torch.randint(3, VOCAB, (n,), generator=rng).tolist() for n in (19, 4, 7)]
     params = [replace(GREEDY, max_tokens=n) for n in (3, 6, 5)]
-    answers = []
+    answers, recorded = [], []
+
+    def capture(compute: Callable[[], torch.Tensor]) -> Graph:
+        recorded.append(again(compute))
+        return recorded[-1]
+
     for graphs in (False, True):
         llm = LLM(loaded, attention_backend="triton", num_blocks=64, block_size=8, max_num_seqs=8)
         executor = llm.engine.executor
@@ -61,13 +66,15 @@ def test_decodes_from_graphs_are_those_without(tmp_path: Path):
                     max_num_seqs=8,
                     max_model_len=64,
                     backend="triton",
-                    capture=again,
+                    capture=capture,
                 )
         answers.append([o.outputs[0].token_ids for o in llm.generate(prompts, params)])
         if graphs:
             assert isinstance(executor.graphs, CountingGraphs)
             assert executor.graphs.rows == [3, 3, 2, 2, 1]
     assert answers[0] == answers[1]
+    assert [len(graph.logits) for graph in recorded] == [8, 4, 2, 1]
+    assert len({graph.logits.data_ptr() for graph in recorded}) == 1  # one set for all
 
 
 class CountingGraphs(DecodeGraphs):
