@@ -32,8 +32,7 @@ def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[st
     limits = _checked(goodput)
     series = trace.series
     requests, forks = _families(trace.requests)
-    done = [r for r in requests if r.completed and all(f.completed for f in forks[r.id])]
-    sequences = [each for request in done for each in (request, *forks[request.id])]
+    done, sequences = _done(requests, forks)
     first = min((r.arrival for r in requests if r.rejected is None), default=0)
     duration = (series.end[-1] - first) / 1e9 if series.end else 0.0
     inputs = sum(r.prompt_len for r in done)
@@ -62,6 +61,29 @@ def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[st
     for name in ("ttft", "tpot", "e2el", "queue"):
         figures |= _statistics(name, [each[name] for each in latencies if name in each])
     return figures | _statistics("itl", [gap / 1e6 for each in sequences for gap in each.itl])
+
+
+def latencies(trace: Trace) -> dict[str, list[float]]:
+    """What `metrics` sums up: every measured `ttft`, `tpot`, `itl`, `e2el` and `queue`, in ms."""
+    requests, forks = _families(trace.requests)
+    done, sequences = _done(requests, forks)
+    each = [_latencies(request, forks[request.id]) for request in done]
+    found = {
+        name: [measured[name] for measured in each if name in measured]
+        for name in ("ttft", "tpot", "e2el", "queue")
+    }
+    return found | {"itl": [gap / 1e6 for sequence in sequences for gap in sequence.itl]}
+
+
+_Forks = Mapping[str, Sequence["RequestRecord"]]
+
+
+def _done(
+    requests: Sequence[RequestRecord], forks: _Forks
+) -> tuple[list[RequestRecord], list[RequestRecord]]:
+    """The requests served to their end, and every sequence of theirs."""
+    done = [r for r in requests if r.completed and all(f.completed for f in forks[r.id])]
+    return done, [each for request in done for each in (request, *forks[request.id])]
 
 
 def _families(
