@@ -59,7 +59,7 @@ def lay_out_linears(model: nn.Module) -> None:
             if type(linear) is not nn.Linear or not _fits(linear.weight, users):
                 continue
             if linear.out_features < WIDE:
-                linear.weight.data = _by_input(linear.weight.data)
+                linear.weight.data = by_input(linear.weight.data)
             elif torch.backends.mkldnn.is_available():
                 setattr(parent, name, PackedLinear(linear))
 
@@ -69,7 +69,7 @@ def _fits(weight: Any, users: Counter[int]) -> bool:
     return plain and weight.dtype == torch.float32 and users[id(weight)] == 1
 
 
-def _by_input(weight: torch.Tensor) -> torch.Tensor:
+def by_input(weight: torch.Tensor) -> torch.Tensor:
     """The same [out, in], an input feature's weights next to each other in memory."""
     outputs, inputs = weight.shape
     aligned = outputs * weight.element_size() % PAGE == 0

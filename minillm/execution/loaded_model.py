@@ -10,6 +10,7 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from minillm.execution.fused import FusedDecoder
     from minillm.execution.tensor_parallel.group import ShardGroup
 
 
@@ -39,6 +40,8 @@ class LoadedModel:
 
     With `tensor_parallel` > 1 this is one rank's share: `layer_shapes` has its heads only. `group`
     are the processes of the other ranks, on rank 0.
+
+    `fused` computes what `model` does, faster, where the CPU has it.
     """
 
     name: str
@@ -52,6 +55,7 @@ class LoadedModel:
     layer_shapes: dict[int, LayerShape]
     tensor_parallel: int = 1
     group: ShardGroup | None = None
+    fused: FusedDecoder | None = None
 
     @property
     def kv_bytes_per_token(self) -> int:

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from minillm.execution.attention import ATTENTION_NAME
 from minillm.execution.finding import Source, find
-from minillm.execution.fused_norms import fuse_norms
+from minillm.execution.fused import fuse
 from minillm.execution.linear_layout import lay_out_linears
 from minillm.execution.loaded_model import LayerShape, LoadedModel, ModelError
 from minillm.execution.probe import run_probe
@@ -109,9 +109,9 @@ def load_shard(
     weights = weights.to(target).eval().requires_grad_(False)
     if size == 1:  # a share's layers carry hooks that belong to their modules
         lay_out_linears(weights)
-        fuse_norms(weights)
     weights.set_attn_implementation(ATTENTION_NAME)
     text = weights.config.get_text_config(decoder=True)
+    fused = fuse(weights, text.vocab_size) if size == 1 else None
     loaded = LoadedModel(
         name=model,
         model=weights,
@@ -123,6 +123,7 @@ def load_shard(
         max_model_len=_max_model_len(model, text),
         layer_shapes=_layer_shapes(model, weights, target),
         tensor_parallel=size,
+        fused=fused,
     )
     refuse_by_logits(loaded)
     return loaded

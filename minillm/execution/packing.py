@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -13,6 +14,7 @@ from minillm.execution.attention import LayerAttention
 from minillm.execution.batch import Row
 from minillm.execution.block_tables import BlockTables
 from minillm.execution.kv_tensors import KVTensors
+from minillm.execution.loaded_model import LoadedModel
 from minillm.execution.transfer import to_device
 from minillm.kernels import paged_attention, write_kv
 from minillm.kernels.plan import AttentionPlan
@@ -149,7 +151,12 @@ class PagedAttention:
 
 
 Forward = Callable[[PackedBatch, LayerAttention, torch.Tensor], torch.Tensor]
-"""`forward` of one model."""
+"""A whole model over a batch: logits of the given rows, [S, vocab]."""
+
+
+def forward_of(loaded: LoadedModel) -> Forward:
+    """The fastest `Forward` that needs no compiling."""
+    return loaded.fused or partial(forward, loaded.model)
 
 
 def forward(

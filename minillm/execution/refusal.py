@@ -17,7 +17,7 @@ from minillm.execution.attention import ATTENTION_NAME
 from minillm.execution.batch import Row
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel, ModelError
-from minillm.execution.packing import PagedAttention, forward, pack
+from minillm.execution.packing import PagedAttention, forward_of, pack
 from minillm.execution.tensor_parallel.reference import unsplit
 from minillm.request import Request, SamplingParams
 
@@ -155,11 +155,12 @@ def _paged_logits(
     ]
     tables = [list(range(i, blocks * len(prompts), len(prompts))) for i in range(len(prompts))]
     parts: list[list[torch.Tensor]] = [[] for _ in prompts]
+    forward = forward_of(loaded)
     for chunk in CHECK_CHUNKS:
         rows = [Row(r, n, t) for r, n, t in zip(requests, chunk, tables, strict=True)]
         batch = pack(rows, CHECK_BLOCK_SIZE, loaded.device)
         every = torch.arange(sum(chunk), device=loaded.device)
-        logits = forward(loaded.model, batch, attention(batch, kv), every).float()
+        logits = forward(batch, attention(batch, kv), every).float()
         for request, n, part, piece in zip(
             requests, chunk, parts, logits.split(list(chunk)), strict=True
         ):

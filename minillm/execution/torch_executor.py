@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from minillm.execution.cuda_graphs import DecodeGraphs
 from minillm.execution.kv_scales import calibrate
 from minillm.execution.kv_tensors import KVTensors
 from minillm.execution.loaded_model import LoadedModel
-from minillm.execution.packing import Forward, PackedBatch, PagedAttention, forward, pack
+from minillm.execution.packing import Forward, PackedBatch, PagedAttention, forward_of, pack
 from minillm.execution.sampler import Draw, Sampler
 from minillm.execution.transfer import to_device
 from minillm.kernels import choose_backend
@@ -78,7 +77,7 @@ class TorchExecutor:
         self._tables = BlockTables()
         self.sampler = Sampler(seed, loaded.eos_token_ids)
         self.on_attention: Callable[[AttentionRead], None] | None = None
-        self.forward: Forward = partial(forward, loaded.model)
+        self.forward: Forward = forward_of(loaded)
         self.graphs: DecodeGraphs | None = None  # decodes run without them, too, but slower
         self._launched: Launched | None = None  # the last one
 

@@ -12,7 +12,7 @@
 enum { TILE = 16, MAX_THREADS = 64 };
 
 typedef struct {
-    const float *q;          /* [tokens, kv_heads * GROUP, HEAD_DIM] */
+    const float *q;          /* [tokens, kv_heads * GROUP, HEAD_DIM], tokens q_stride apart */
     const float *k_cache;    /* [num_blocks * block_size, kv_heads, HEAD_DIM] */
     const float *v_cache;    /* [num_blocks * block_size, kv_heads, VALUE_DIM] */
     const int64_t *tables;   /* [sequences, max_blocks] */
@@ -22,7 +22,7 @@ typedef struct {
     const float *sinks;      /* [kv_heads * GROUP] or NULL */
     float *scores;           /* [threads, kv_heads * GROUP, longest] */
     float *out;              /* [tokens, kv_heads * GROUP, VALUE_DIM] */
-    int64_t kv_heads, block_size, max_blocks, longest;
+    int64_t kv_heads, block_size, max_blocks, longest, q_stride;
     float scale, softcap;    /* softcap 0: none */
 } Batch;
 
@@ -91,7 +91,7 @@ static inline void fetch(const float *cache, const int64_t *slots, int n, int64_
 
 static void attend(const Batch *b, int64_t seq, float *scores) {
     int64_t heads = b->kv_heads * GROUP, first = b->first[seq], end = b->end[seq];
-    const float *q = b->q + b->tokens[seq] * heads * HEAD_DIM;
+    const float *q = b->q + b->tokens[seq] * b->q_stride;
     float *out = b->out + b->tokens[seq] * heads * VALUE_DIM;
     int64_t slots[TILE], next[TILE];
 

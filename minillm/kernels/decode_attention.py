@@ -34,6 +34,7 @@ class DecodeRows:
     end: np.ndarray  # [B]
     bounds: np.ndarray  # [threads + 1]: which sequences each thread takes
     longest: int  # keys of one sequence
+    addresses: tuple[int, ...]  # of the arrays, in their order here
 
     @staticmethod
     def of(
@@ -45,7 +46,9 @@ class DecodeRows:
         count = int(max(1, min(threads, MOST_THREADS, keys[-1] // KEYS_PER_THREAD)))
         cuts = np.searchsorted(keys, keys[-1] * np.arange(1, count) / count, side="left")
         bounds = np.concatenate(([0], cuts, [len(keys)])).astype(np.int64)
-        return DecodeRows(tables, tokens, first, end, bounds, int(lengths.max()))
+        arrays = (tables, tokens, first, end, bounds)
+        addresses = tuple(array.__array_interface__["data"][0] for array in arrays)
+        return DecodeRows(*arrays, int(lengths.max()), addresses)
 
 
 class _Batch(ctypes.Structure):
@@ -54,7 +57,10 @@ class _Batch(ctypes.Structure):
             (name, ctypes.c_void_p)
             for name in "q k_cache v_cache tables tokens first end sinks scores out".split()
         ),
-        *((name, ctypes.c_int64) for name in "kv_heads block_size max_blocks longest".split()),
+        *(
+            (name, ctypes.c_int64)
+            for name in "kv_heads block_size max_blocks longest q_stride".split()
+        ),
         ("scale", ctypes.c_float),
         ("softcap", ctypes.c_float),
     ]
@@ -99,27 +105,30 @@ def decode_attention(
     _, block_size, kv_heads, head_dim = k_cache.shape
     library = kernel(head_dim, v_cache.shape[3], q.shape[1] // kv_heads)
     assert library is not None
-    q = q.contiguous()
+    if q.stride(2) != 1 or q.stride(1) != head_dim:
+        q = q.contiguous()
     if sinks is not None:
         sinks = sinks.float().contiguous()
     threads = len(rows.bounds) - 1
     scores = torch.empty(threads, q.shape[1], rows.longest)
+    tables, tokens, first, end, bounds = rows.addresses
     batch = _Batch(
-        q=q.data_ptr(),
-        k_cache=k_cache.data_ptr(),
-        v_cache=v_cache.data_ptr(),
-        tables=rows.tables.ctypes.data,
-        tokens=rows.tokens.ctypes.data,
-        first=rows.first.ctypes.data,
-        end=rows.end.ctypes.data,
-        sinks=None if sinks is None else sinks.data_ptr(),
-        scores=scores.data_ptr(),
-        out=out.data_ptr(),
-        kv_heads=kv_heads,
-        block_size=block_size,
-        max_blocks=rows.tables.shape[1],
-        longest=rows.longest,
-        scale=scale,
-        softcap=softcap or 0.0,
+        q.data_ptr(),
+        k_cache.data_ptr(),
+        v_cache.data_ptr(),
+        tables,
+        tokens,
+        first,
+        end,
+        None if sinks is None else sinks.data_ptr(),
+        scores.data_ptr(),
+        out.data_ptr(),
+        kv_heads,
+        block_size,
+        rows.tables.shape[1],
+        rows.longest,
+        q.stride(0),
+        scale,
+        softcap or 0.0,
     )
-    library.decode_attention(ctypes.byref(batch), rows.bounds.ctypes.data, threads)
+    library.decode_attention(ctypes.byref(batch), bounds, threads)

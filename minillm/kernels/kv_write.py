@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from minillm.kernels.cpu_ops import can_write, write_rows
 from minillm.kernels.fp8 import FP8, as_bytes, to_fp8
 from minillm.kernels.layouts import by_token
 
@@ -30,6 +31,11 @@ def write_kv(
     if padded:
         kept = slot_mapping >= 0
         key, value, slot_mapping = key[kept], value[kept], slot_mapping[kept]
+    if layout == "NHD" and can_write(key, k_cache) and can_write(value, v_cache):
+        slot_mapping = slot_mapping.contiguous()
+        write_rows(key, k_cache, slot_mapping)
+        write_rows(value, v_cache, slot_mapping)
+        return
     key, value = _stored(key, k_cache, k_scale), _stored(value, v_cache, v_scale)
     k_cache, v_cache = as_bytes(k_cache), as_bytes(v_cache)
     if layout == "NHD":

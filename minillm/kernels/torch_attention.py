@@ -8,13 +8,15 @@ values are never repeated.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
 from minillm.kernels.decode_attention import decode_attention, serves
 from minillm.kernels.fp8 import FP8, as_bytes
 from minillm.kernels.layouts import as_nhd
-from minillm.kernels.plan import AttentionPlan, plan_attention
+from minillm.kernels.plan import AttentionPlan, DecodeGroup, PrefillChunk, plan_attention
 
 SCORES_AT_ONCE = 1 << 25  # elements of the explicit score matrix held at a time
 
@@ -48,21 +50,46 @@ def paged_attention(
     softmax and attend to nothing. k_scale, v_scale: [Hkv] fp32, by which what the caches hold is
     to be multiplied (`fp8.py`). `plan` is reused between layers. Returns [T, Hq, Dv] in q's dtype.
     """
-    k_cache, v_cache = as_nhd(k_cache, v_cache, layout)
+    if layout != "NHD":
+        k_cache, v_cache = as_nhd(k_cache, v_cache, layout)
     if plan is None:
         plan = plan_attention(block_tables, seq_lens, query_start_loc, k_cache.shape[1])
-    num_tokens, num_heads, head_dim = q.shape
-    kv_heads = k_cache.shape[2]
-    q = q.reshape(num_tokens, kv_heads, num_heads // kv_heads, head_dim).contiguous()
     if k_scale is not None:  # scores are linear in keys, and in queries
-        q = (q * k_scale[:, None, None]).to(q.dtype)
-    out = q.new_empty(*q.shape[:3], v_cache.shape[-1])
-    groups, by_head = [], (num_tokens, num_heads, -1)
-    if not serves(q.view(by_head), k_cache, v_cache):
+        q = _by_kv_head(q, k_scale)
+    out = q.new_empty(q.shape[0], q.shape[1], v_cache.shape[-1])
+    groups: list[DecodeGroup] = []
+    if not serves(q, k_cache, v_cache):
         groups = plan.decode_groups(sliding_window)
     elif (rows := plan.decode_rows(sliding_window)) is not None:
-        tensors = (q.view(by_head), k_cache, v_cache, rows, out.view(by_head))
+        tensors = (q, k_cache, v_cache, rows, out)
         decode_attention(*tensors, scale=scale, softcap=softcap, sinks=sinks)
+    chunks = plan.prefill_chunks(sliding_window)
+    if groups or chunks:
+        _gathered(q, k_cache, v_cache, groups, chunks, out, scale, softcap, sinks)
+    return out if v_scale is None else _by_kv_head(out, v_scale)
+
+
+def _by_kv_head(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Each query head of x [T, Hq, D] times the scale [Hkv] of its KV head, in x's dtype."""
+    by_head = scale.repeat_interleave(x.shape[1] // len(scale))
+    return (x * by_head[:, None]).to(x.dtype)
+
+
+def _gathered(
+    q: torch.Tensor,
+    k_cache: torch.Tensor,
+    v_cache: torch.Tensor,
+    groups: Sequence[DecodeGroup],
+    chunks: Sequence[PrefillChunk],
+    out: torch.Tensor,
+    scale: float,
+    softcap: float | None,
+    sinks: torch.Tensor | None,
+) -> None:
+    """Attention of these pieces over their keys and values, gathered; written to `out`."""
+    kv_heads = k_cache.shape[2]
+    q = q.reshape(len(q), kv_heads, -1, q.shape[2])  # [T, Hkv, G, D]
+    out = out.view(*q.shape[:3], -1)
     sinks = None if sinks is None else sinks.view(kv_heads, -1)
     for group in groups:
         # [B, L, Hkv, D]
@@ -75,7 +102,7 @@ def paged_attention(
         else:
             attended = _explicit(queries, k, v, mask, scale, softcap, sinks)
         out[group.tokens] = attended
-    for chunk in plan.prefill_chunks(sliding_window):
+    for chunk in chunks:
         # [L, Hkv, D]
         k, v = (_gather(cache, chunk.slots, q.dtype) for cache in (k_cache, v_cache))
         queries = q[chunk.start : chunk.end].permute(1, 2, 0, 3)  # [Hkv, G, T, D]
@@ -92,9 +119,6 @@ def paged_attention(
         else:
             attended = _explicit_chunk(queries, k, v, chunk.mask, scale, softcap, sinks)
         out[chunk.start : chunk.end] = attended.permute(2, 0, 1, 3)
-    if v_scale is not None:
-        out = (out * v_scale[:, None, None]).to(out.dtype)
-    return out.reshape(by_head)
 
 
 def _gather(cache: torch.Tensor, slots: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

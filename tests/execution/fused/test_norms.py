@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from minillm.execution import fused_norms
-from minillm.execution.fused_norms import FusedRMSNorm, fuse_norms
+from minillm.execution import fused
+from minillm.execution.fused.norms import FusedRMSNorm, fuse_norms
 
 
 def _randomised(norm: nn.Module) -> nn.Module:
@@ -48,8 +48,10 @@ def test_other_formulas_types_and_devices_are_left_alone() -> None:
 
 
 def test_without_a_compiler_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused_norms, "_kernel", lambda: None)
-    assert fuse_norms(nn.Sequential(LlamaRMSNorm(8))) == 0
+    monkeypatch.setattr(fused, "cpu_ops", lambda: None)
+    model = nn.Sequential(LlamaRMSNorm(8))
+    assert fused.fuse(model, 10) is None
+    assert isinstance(model[0], LlamaRMSNorm)
 
 
 @pytest.mark.parametrize(("family", "norms"), [("llama", 5), ("qwen3", 9), ("gemma2", 9)])
