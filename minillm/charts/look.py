@@ -21,6 +21,7 @@ REQUEST_HUES = (
     "#ea6d06", "#0ca399", "#6573d4", "#8d680d", "#a23d7c", "#f35a86",
 )  # fmt: skip
 
+
 @dataclass(frozen=True)
 class Theme:
     """What a chart is drawn with: ink, what is quieter, the paper, the grid."""
