@@ -9,10 +9,11 @@ from __future__ import annotations
 import typer
 
 from minillm.cli import app as app_command
-from minillm.cli import doctor, generate, replay, roofline, run, scenes, simulate, trace, tune, xray
+from minillm.cli import doctor, generate, replay, roofline, run, scenes, simulate, tune, xray
 from minillm.cli.bench import bench
 from minillm.cli.groups import Several
 from minillm.cli.shell import Shell
+from minillm.cli.trace import trace
 
 cli = typer.Typer(
     cls=Shell,
@@ -30,7 +31,7 @@ cli.add_typer(bench, name="bench")
 cli.command("roofline")(roofline.roofline)
 cli.command("xray", cls=Several)(xray.xray)
 cli.command("replay")(replay.replay)
-cli.command("trace")(trace.trace)
+cli.add_typer(trace, name="trace")
 cli.command("generate")(generate.generate)
 cli.command("tune", cls=Several)(tune.tune)
 cli.command("doctor")(doctor.doctor)

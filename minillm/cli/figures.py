@@ -26,7 +26,7 @@ def figures(metrics: Mapping[str, float]) -> RenderableType:
         table.add_column(name, justify="right")
     for key, meaning in _LATENCIES:
         values = (metrics[f"{statistic}_{key}_ms"] for statistic in _STATISTICS)
-        table.add_row(meaning, *(_number(value) for value in values))
+        table.add_row(meaning, *(number(value) for value in values))
     return Group(table, "", *_lines(metrics))
 
 
@@ -44,7 +44,8 @@ def _lines(metrics: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """For people; a dash where nothing was measured."""
     if math.isnan(value):
         return "–"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

@@ -1,4 +1,4 @@
-"""`minillm trace`: what a recording holds, checked and measured."""
+"""`minillm trace FILE`: what a recording holds, checked and measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minillm.trace.records import Header
 from minillm.trace.trace import Trace
 
 
-def trace(
+def check(
     file: Annotated[Path, typer.Argument(help="A trace file.")],
     chart: Annotated[
         Path | None,
