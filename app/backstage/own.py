@@ -10,7 +10,13 @@ from typing import Any
 from backstage.parameters import one_of, whole
 from minillm.costs import HARDWARE, MODELS
 
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""Block sizes to choose from, tokens."""
 SHAPES = (*MODELS, "pocket")
+
+
+def _size(language: str, text: str) -> int:
+    return int(one_of(language, text, [str(size) for size in SIZES]))
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ OWN: Mapping[str, Own] = {
     "devices": Own(1, partial(whole, most=64)),
     "batch": Own(16, partial(whole, most=100_000)),
     "length": Own(2048, partial(whole, most=10_000_000)),
+    # Memory
+    "kv_block": Own(16, _size),
 }
 
 

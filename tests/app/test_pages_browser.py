@@ -39,3 +39,18 @@ def test_roofline_another_device_another_roof(tab: Any) -> None:
     one.page.get_by_role("option", name="h100-sxm").click()
     one.page.get_by_text("decoding on h100-sxm waits for memory").wait_for()
     one.page.wait_for_url("**/roofline?*hardware=h100-sxm*")
+
+
+def test_memory_larger_blocks_waste_more(tab: Any) -> None:
+    one = tab("memory?scene=three-memories", first="[data-testid=stVegaLiteChart] svg")
+    one.page.get_by_text("contiguous memory 2, and wastes 78 %").wait_for()
+    box = one.page.locator("[data-testid=stVegaLiteChart] svg").bounding_box()
+    assert box["x"] + box["width"] <= 1280
+    assert box["y"] + box["height"] <= 720, "the charts are whole without scrolling"
+    one.picture("memory")
+    before = one.page.get_by_text("paged memory runs 8").text_content()
+    slider = one.page.get_by_role("slider", name="Block size of paged memory")
+    for _ in range(3):
+        slider.press("ArrowRight")
+    one.page.wait_for_url("**/memory?*kv_block=128*")
+    one.page.get_by_text("paged memory runs").filter(has_not_text=before).wait_for()

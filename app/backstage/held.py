@@ -1,0 +1,91 @@
+"""What memory was held for: paged, token and contiguous on the same requests."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from backstage.own import SIZES
+from backstage.rerun import rerun
+from backstage.session import Session
+from backstage.speech import language, say, speaker
+from backstage.words import inert
+from minillm.config import ConfigError
+from minillm.scheduling.systems import SYSTEMS
+from minillm.trace.trace import Trace
+
+WAYS = ("paged", "token", "contiguous-max")
+TICK = 3.0  # seconds
+
+
+def draw(session: Session) -> None:
+    with st.container(key="page"):
+        ticks = session.shown.grows
+        st.fragment(run_every=TICK if ticks else None)(_memories)(session, ticks)
+
+
+def _memories(session: Session, ticking: bool) -> None:
+    shown, size = session.shown, session.own["kv_block"]
+    place = st.container(key="headline")
+    if not session.look.hides("settings"):
+        told = speaker()
+        st.select_slider(
+            say("memory.block_size"),
+            SIZES,
+            key=session.key("kv_block"),
+            format_func=lambda size: told("memory.tokens", n=size),
+            width=420,
+        )
+        session.write_link()
+    if not any(r.rejected is None for r in shown.trace.requests):
+        place.markdown(say("memory.nothing"))
+        return
+    try:
+        runs = memories(shown.trace, session.choice.scheduler, size)
+    except ConfigError as error:
+        place.error(inert(str(error)))
+        return
+    place.markdown(headline(runs))
+    _chart(runs)
+    st.caption(say("memory.simulated", scheduler=runs["paged"].header.scheduler))
+    if ticking != shown.grows:
+        st.rerun()
+
+
+def memories(trace: Trace, chosen: str, block_size: int) -> dict[str, Trace]:
+    """The requests of `trace` in each memory, simulated; under its own scheduler if minillm knows
+    it, else the one that is chosen."""
+    scheduler = trace.header.scheduler if trace.header.scheduler in SYSTEMS else chosen
+    return {
+        memory: rerun(
+            trace, scheduler, memory, block_size=block_size if memory != "token" else None
+        )
+        for memory in WAYS
+    }
+
+
+def headline(runs: dict[str, Trace]) -> str:
+    """What paging gains, in Markdown."""
+    paged, contiguous = runs["paged"], runs["contiguous-max"]
+    header = paged.header
+    return say(
+        "memory.gain",
+        slots=header.num_blocks * header.block_size,
+        paged=max(paged.series.running, default=0),
+        contiguous=max(contiguous.series.running, default=0),
+        lost=f"{lost(contiguous):.0f} %",
+        kept=f"{lost(paged):.0f} %",
+    )
+
+
+def lost(trace: Trace) -> float:
+    """Mean share of the pool that is of no use to anybody, %."""
+    shares = trace.memory().shares()
+    return shares["reserved"] + shares["internal"] + shares["external"]
+
+
+def _chart(runs: dict[str, Trace]) -> None:
+    from backstage.memory_chart import memory_chart
+    from minillm.charts.look import DARK, LIGHT
+
+    theme = DARK if st.context.theme.type == "dark" else LIGHT
+    st.altair_chart(memory_chart(runs, language(), theme), theme=None, key="memories")

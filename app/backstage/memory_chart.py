@@ -1,0 +1,90 @@
+"""KV memory over time in several memories side by side, on one axis."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from minillm.charts.look import GREEN, VERMILION, Theme, finished
+from minillm.charts.series import memory_over_time, rows
+from minillm.messages import say
+from minillm.trace.memory import KINDS
+from minillm.trace.trace import Trace
+
+_PANEL = (340, 245)  # px
+_POINTS = 150
+# Green is used; its tint will be. Warm colours are waste. What is left is to be had.
+_COLOURS = {
+    "token": GREEN,
+    "reserved": "#7fcdb0",
+    "internal": "#f0b429",
+    "external": VERMILION,
+    "cached": "#8fa3c4",
+    "free": "transparent",
+}
+
+
+def memory_chart(runs: dict[str, Trace], language: str, theme: Theme) -> alt.TopLevelMixin:
+    """One panel for each of `runs` (by the name of its memory): the pool as a stack over engine
+    seconds, what is in use at the bottom."""
+    until = max(trace.duration for trace in runs.values())
+    names = {kind: say(language, f"memory.kind_{kind}") for kind in KINDS}
+    colours = alt.Scale(domain=list(names.values()), range=[_COLOURS[kind] for kind in KINDS])
+    panels = [
+        _panel(memory, trace, until, names, colours, language, theme, first=index == 0)
+        for index, (memory, trace) in enumerate(runs.items())
+    ]
+    chart = alt.hconcat(*panels, spacing=24).resolve_scale(color="shared")
+    styled = finished(chart, theme).configure_title(fontSize=15, color=theme.ink)  # type: ignore[attr-defined]
+    return styled.configure_legend(
+        orient="bottom", labelFontSize=15, labelColor=theme.ink, labelLimit=400, symbolType="square"
+    )
+
+
+def _panel(
+    memory: str,
+    trace: Trace,
+    until: float,
+    names: dict[str, str],
+    colours: alt.Scale,
+    language: str,
+    theme: Theme,
+    *,
+    first: bool,
+) -> alt.Chart:
+    data = [
+        row | {"name": names[row["kind"]], "order": KINDS.index(row["kind"])}
+        for row in rows(memory_over_time(trace, _POINTS))
+    ]
+    share = trace.memory().shares()["token"]
+    title = say(
+        language,
+        "memory.panel",
+        memory=memory,
+        share=f"{share:.0f} %",
+        running=max(trace.series.running, default=0),
+        end=f"{trace.duration:.2f} s",
+    )
+    return (
+        alt.Chart(alt.Data(values=data))
+        .mark_area(interpolate="step-after")
+        .encode(
+            x=alt.X(
+                "seconds:Q",
+                title=say(language, "memory.seconds"),
+                scale=alt.Scale(domain=[0, until], nice=False),
+            ),
+            y=alt.Y(
+                "share:Q",
+                title=say(language, "memory.slots") if first else None,
+                scale=alt.Scale(domain=[0, 100]),
+            ),
+            color=alt.Color(
+                "name:N",
+                scale=colours,
+                legend=alt.Legend(title=None, symbolStrokeColor=theme.quiet),
+            ),
+            order="order:Q",
+            tooltip=["name:N", alt.Tooltip("share:Q", format=".1f"), "seconds:Q"],
+        )
+        .properties(width=_PANEL[0], height=_PANEL[1], title=title)
+    )

@@ -1,0 +1,52 @@
+"""The Memory page: the same requests, three memories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from backstage.held import WAYS, headline, lost, memories
+from backstage.own import SIZES
+from backstage.rerun import requests_of
+from backstage.shown import from_bundle
+
+from minillm.recordings import names
+
+
+@pytest.mark.parametrize("name", names())
+def test_all_requests_are_served_in_every_memory_of_the_same_size(name: str) -> None:
+    trace = from_bundle(name).trace
+    runs = memories(trace, "vllm", 16)
+    slots = trace.header.num_blocks * trace.header.block_size
+    lengths = [(r.prompt_len, r.output_len) for r in trace.requests]
+    assert list(runs) == list(WAYS)
+    for run in runs.values():
+        assert run.header.num_blocks * run.header.block_size == slots
+        assert [(r.prompt_len, r.output_len) for r in run.requests] == lengths
+        assert all(r.completed for r in run.requests)
+
+
+def test_paged_memory_wastes_less_and_smaller_blocks_less_still() -> None:
+    trace = from_bundle("three-memories-vllm").trace
+    wasted = [lost(memories(trace, "vllm", size)["paged"]) for size in SIZES[::3]]
+    assert wasted == sorted(wasted)
+    runs = memories(trace, "vllm", 16)
+    assert lost(runs["token"]) < lost(runs["paged"]) < lost(runs["contiguous-max"])
+    assert "**8** requests at once" in headline(runs)
+
+
+def test_prompts_that_begin_alike_share_their_beginning() -> None:
+    specs = requests_of(from_bundle("shared-prompt-vllm").trace)
+    ids = [spec.hash_ids or () for spec in specs]
+    shared = {tuple(each[:20]) for each in ids}
+    assert len(shared) == 1, "the first 320 tokens"
+    assert len({each[-1] for each in ids}) > 1
+    trace = from_bundle("long-prompt-vllm").trace
+    assert memories(trace, "vllm", 16)["paged"].prefix_cache_hit_rate < 0.1
+
+
+def test_the_page_draws_the_session_s_run(page: Any) -> None:
+    at = page("memory", scene="three-memories", kv_block="4")
+    assert "paged memory runs" in at.markdown[1].value
+    assert len(at.get("vega_lite_chart")) == 1
+    assert at.query_params["kv_block"] == "4"
