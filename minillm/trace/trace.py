@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from minillm.trace.blame import Blame
     from minillm.trace.lives import Lives
     from minillm.trace.memory import Memory
+    from minillm.trace.sharing import Sharing
 
 
 class Trace:
@@ -203,6 +204,12 @@ class Trace:
         from minillm.trace.memory import memory
 
         return memory(self)
+
+    def sharing(self, n: int) -> Sharing:
+        """Which requests share which blocks after step n; see `minillm.trace.sharing`."""
+        from minillm.trace.sharing import sharing
+
+        return sharing(self, n)
 
     def to_html(self, path: str | os.PathLike[str], *, language: str = DEFAULT) -> None:
         """Write one self-contained page that plays this trace, offline, in one of
