@@ -11,6 +11,7 @@ from minillm.messages import DEFAULT, LANGUAGES, PLACEHOLDER, catalogue, say, te
 OTHERS = [language for language in LANGUAGES if language != DEFAULT]
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _ENGLISH_WORD = re.compile(r"[a-z]{4,}")
+_THE_SAME = re.compile(r"token|\{\w+\}")  # a token is called that in Chinese, too
 
 
 def _forms(text: str | dict[str, str]) -> list[str]:
@@ -40,7 +41,7 @@ def test_nothing_is_left_in_english():
         for key, text in catalogue("zh").items()
         if not key.endswith(".source")
         for form in _forms(text)
-        if _ENGLISH_WORD.search(PLACEHOLDER.sub("", form)) and not _HAN.search(form)
+        if _ENGLISH_WORD.search(_THE_SAME.sub("", form)) and not _HAN.search(form)
     ]
     assert left == []
 
