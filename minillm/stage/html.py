@@ -44,7 +44,7 @@ def to_html(
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(name)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        '<div id="minillm-stage"></div>\n'
+        '<main><div id="minillm-stage"></div></main>\n'
         f'<script type="application/json" id="minillm-trace">{_inert(data)}</script>\n'
         f'<script type="module">{script}</script>\n</body>\n</html>\n'
     )

@@ -26,6 +26,7 @@ import { createSlots, slotRows } from "./js/slots.js";
 import { font } from "./js/paint.js";
 import { createLook, hostTheme, watchTheme } from "./js/theme.js";
 import { createWaiting, seconds, waitingRows } from "./js/waiting.js";
+import { createWhy, explanation } from "./js/why.js";
 import { createWords } from "./js/words.js";
 
 const READOUT_EVERY = 200; // ms between read-outs while playing
@@ -51,8 +52,7 @@ export function createStage(root, options = {}) {
   toggle(root, "ms-present", Boolean(options.present));
   toggle(root, "ms-led", Boolean(options.leader));
   root.tabIndex = 0;
-  root.setAttribute("role", "application");
-  root.setAttribute("aria-label", say("stage.label"));
+  root.setAttribute("role", "region");
   root.lang = say("stage.tag");
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab: the keys are the stage's
   const noted = options.notes ?? !options.present;
@@ -71,6 +71,9 @@ export function createStage(root, options = {}) {
     controls: createControls(frame.controls, act, live, say),
   };
   const reporter = options.onState ? createReporter(options.onState) : null;
+  const why = createWhy(root, (region) => drawn && explanation(region, { ...drawn, header: recording.header,
+    recording, selection, live, small: parts.blocks.isSmall(), lanes: parts.timeline.shownOf() }, say),
+    (words) => setText(frame.spoken, words));
   const ruler = document.createElement("canvas").getContext("2d");
   const canvases = [frame.batchCanvas, frame.blocksCanvas, frame.timelineCanvas];
   let recording = null;
@@ -128,12 +131,13 @@ export function createStage(root, options = {}) {
   function fillHeader(header) {
     setText(frame.name, say.translated(header.title, `scenes.${header.scene}.title`) || header.scene || say("stage.recording"));
     frame.name.title = say.translated(header.question, `scenes.${header.scene}.question`) || "";
+    root.setAttribute("aria-label", say("stage.label_of", { title: frame.name.textContent }));
     const budget = say("stage.budget", { n: header.max_num_batched_tokens });
     const model = (header.model || "").split("/").at(-1);
-    const pills = [header.scheduler, `${header.kv_cache || "paged"} · ${header.block_size}`,
-      budget, [model, header.device].filter(Boolean).join(" · ")];
-    frame.pills.replaceChildren(...pills.filter(Boolean).map((words) => {
-      const pill = el("span", "ms-pill");
+    const pills = { scheduler: header.scheduler, memory: `${header.kv_cache || "paged"} · ${header.block_size}`,
+      budget, model: [model, header.device].filter(Boolean).join(" · ") };
+    frame.pills.replaceChildren(...Object.entries(pills).filter(([, words]) => words).map(([name, words]) => {
+      const pill = el("span", "ms-pill", { "data-why": name, tabindex: "0" });
       pill.textContent = words;
       return pill;
     }));
@@ -166,13 +170,25 @@ export function createStage(root, options = {}) {
   }
 
   function act(action, value) {
-    if (options.leader) return options.leader.act(action, value);
+    if (options.leader && action !== "why") return options.leader.act(action, value);
     awaited = null;
     toggle(root, "ms-blank", action === "blank" && !root.classList.contains("ms-blank"));
-    if (action === "deselect") select(null);
+    if (action === "why") return why.ask();
+    if (action === "deselect") {
+      if (!why.isShown()) select(null);
+      else why.hide();
+    } else if (action === "next_request" || action === "previous_request") neighbour(action === "next_request" ? 1 : -1);
     else if (recording && recording.length) player.act(action, value);
     else if (live && action !== "back") player.act(action, value);
     invalidate();
+  }
+
+  /** Select the request behind or in front of the selected one, in order of arrival. */
+  function neighbour(way) {
+    const ids = drawn ? [...drawn.state.sequences.keys()] : [];
+    if (!ids.length) return;
+    const at = ids.indexOf(selection);
+    select(ids[at < 0 ? (way > 0 ? 0 : ids.length - 1) : (at + way + ids.length) % ids.length], true);
   }
 
   function select(id, keep = false) {
@@ -299,16 +315,26 @@ export function createStage(root, options = {}) {
     const { timelineCanvas } = frame;
     timelineCanvas.setAttribute("aria-valuemax", String(Math.max(0, last)));
     timelineCanvas.setAttribute("aria-valuenow", String(Math.max(0, state.n)));
+    if (!player.isPlaying) timelineCanvas.setAttribute("aria-valuetext", `${frame.step.textContent}, ${frame.time.textContent}`);
     parts.controls.draw({ isPlaying: player.isPlaying, speed: player.speed,
       atStart: player.position <= 0, atEnd: player.position >= player.length - 1,
       following: player.following, stalls: recording.timeline.stalls.length,
       preemptions: recording.timeline.preemptions.length, notes: player.notes.length });
     parts.notes.draw(drawn.notes);
+    why.refresh();
   }
 
   function absence(state) {
     const lane = recording.timeline.lanes.get(selection);
     return say(lane && lane.arrival <= state.time ? "stage.has_left" : "stage.to_come", { id: selection });
+  }
+
+  /** The state of the step, for who listens instead of looking. */
+  function aloud(words) {
+    const { state, view, waiting, slots } = drawn;
+    if (state.n < 0) return words;
+    return say("stage.aloud", { step: state.n, words, running: slots.length, waiting: waiting.length,
+      held: view.held, all: view.owner.length });
   }
 
   /** Show the narration's parts in nodes that stay. */
@@ -331,7 +357,7 @@ export function createStage(root, options = {}) {
     const words = plain(sentence);
     ruler.font = font(look, 400, 21);
     toggle(narration, "ms-long", ruler.measureText(words).width > room.sentence);
-    if (!player.isPlaying) setText(spoken, words);
+    if (!player.isPlaying) setText(spoken, aloud(words));
   }
 
   // The read-out.
@@ -433,6 +459,7 @@ export function createStage(root, options = {}) {
       cancelAnimationFrame(scheduled);
       clearTimeout(later);
       reporter?.stop();
+      why.stop();
       observer.disconnect();
       unwatch();
       unlisten();

@@ -290,10 +290,8 @@ def test_still_for_those_who_ask(browser: Any, tmp_path: Path) -> None:
 
 def test_what_is_spoken_is_the_narration_of_the_paused_step(open_stage: Any) -> None:
     stage = open_stage(synthetic_traces.one_long(), start=5)
-    assert (
-        stage.page.locator("[aria-live=polite]").evaluate("n => n.textContent")
-        == stage.read()["narration"]
-    )
+    words = stage.page.locator("[aria-live=polite]").evaluate("n => n.textContent")
+    assert words.startswith(f"Step 5. {stage.read()['narration']} Running: ")
 
 
 def test_it_folds_for_a_notebook(open_stage: Any) -> None:
@@ -303,6 +301,53 @@ def test_it_folds_for_a_notebook(open_stage: Any) -> None:
     assert page.locator(".ms-narration").is_visible()
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 720
     _shoot(stage, "stage-notebook")
+
+
+def test_every_region_says_why_it_is(open_stage: Any) -> None:
+    stage = open_stage(synthetic_traces.one_long(), start=30, select="7")
+    page = stage.page
+    panel = page.locator(".ms-why")
+    regions = [node.get_attribute("data-why") for node in page.locator("[data-why]").all()]
+    assert len(regions) == len(set(regions)) == 12
+    for region in regions:
+        assert panel.is_hidden()
+        corner = {"x": 8, "y": 8}
+        page.hover(f"[data-why={region}]", position=corner)
+        panel.wait_for(state="visible")
+        words = panel.inner_text()
+        assert words.count(". ") == 1, words
+        box, own = panel.bounding_box(), page.locator(f"[data-why={region}]").bounding_box()
+        assert 0 <= box["x"] <= 1280 - box["width"]
+        assert 0 <= box["y"] <= 720 - box["height"]
+        assert box["y"] + box["height"] <= own["y"] + 1 or box["y"] >= own["y"] + own["height"] - 1
+        if region == "batch":
+            _shoot(stage, "stage-why")
+        page.hover("[data-action=play]")
+    before = stage.read()
+    page.hover("[data-why=budget]")
+    panel.wait_for(state="visible")
+    assert "Step 30 computes" in panel.inner_text()
+    stage.press("ArrowRight")
+    assert "Step 31 computes" in panel.inner_text()
+    stage.press("Escape")
+    assert panel.is_hidden()
+    assert stage.read()["selection"] == before["selection"]
+
+
+def test_the_keyboard_asks_why(open_stage: Any) -> None:
+    stage = open_stage(synthetic_traces.one_long(), start=30)
+    panel = stage.page.locator(".ms-why")
+    stage.press("?")
+    first = panel.inner_text()
+    stage.press("?")
+    assert panel.inner_text() not in ("", first)
+    stage.page.focus(".ms-blocks")
+    stage.press("?")
+    words = panel.inner_text()
+    assert words.startswith("Each cell is one KV block")
+    assert stage.page.locator("[aria-live=polite]").evaluate("n => n.textContent") == words
+    stage.page.keyboard.press("Tab")
+    assert panel.is_hidden()
 
 
 def test_a_presentation_is_turned_by_a_clicker(open_stage: Any) -> None:

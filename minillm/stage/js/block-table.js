@@ -20,13 +20,13 @@ export function blockTable(state, view, id, blockSize) {
 export function createBlockTable(region, look, say) {
   const summary = el("div", "ms-table-summary");
   const prompt = el("div", "ms-table-prompt", { dir: "auto" });
-  const grid = el("div", "ms-table-grid", { role: "table", "aria-label": say("stage.table"), tabindex: "0" });
+  const grid = el("div", "ms-table-grid", { role: "group", "aria-label": say("stage.table"), tabindex: "0" });
   region.body.append(summary, prompt, grid);
   let length = 0;
 
   function create(item) {
-    if (item.label) return el("span", "ms-table-label", { role: "rowheader" });
-    return el("span", "ms-table-cell", { role: "cell" });
+    if (item.label) return el("span", "ms-table-label");
+    return el("span", "ms-table-cell");
   }
 
   function summaryOf(table) {

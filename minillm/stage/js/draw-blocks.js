@@ -220,5 +220,5 @@ export function createBlocks(canvas, look) {
     return column >= 0 && column < grid.columns && index >= 0 && index < shown.length ? index : null;
   }
 
-  return { draw, tick, at, restyle, painted: () => painted, cellBox: (index) => [...cellBox(index), grid.cellWidth, grid.cellHeight] };
+  return { draw, tick, at, restyle, painted: () => painted, isSmall: () => small, cellBox: (index) => [...cellBox(index), grid.cellWidth, grid.cellHeight] };
 }

@@ -191,5 +191,8 @@ export function createTimelineView(canvas, look) {
     return Math.abs((onStrip(y) ? wholeXOf(time) : xOf(time)) - x) < 8;
   }
 
-  return { draw, timeAt, at, onCursor, onStrip, sheets: () => sheets, restyle: () => { sheetKey = ""; } };
+  /** How many lanes are shown, where that is not all; else null. */
+  const shownOf = () => (place.strip ? lanes.length : null);
+
+  return { shownOf, draw, timeAt, at, onCursor, onStrip, sheets: () => sheets, restyle: () => { sheetKey = ""; } };
 }

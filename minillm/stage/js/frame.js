@@ -4,7 +4,8 @@ import { el } from "./dom.js";
 
 function region(name, say) {
   const title = say(`stage.${name}`);
-  const node = el("section", `ms-region ms-${name}`, { "aria-label": title });
+  const node = el("section", `ms-region ms-${name}`,
+    { "aria-label": title, "data-why": name, tabindex: "0" });
   const head = el("header", "ms-region-head");
   const heading = el("h2", "ms-region-title");
   heading.textContent = title;
@@ -16,16 +17,16 @@ function region(name, say) {
 }
 
 export function createFrame(root, say) {
-  const header = el("header", "ms-header");
+  const header = el("div", "ms-header");
   const name = el("h1", "ms-title");
   const pills = el("div", "ms-pills");
   const past = el("span", "ms-past");
   past.hidden = true;
-  const time = el("span", "ms-time");
+  const time = el("span", "ms-time", { "data-why": "time", tabindex: "0" });
   const step = el("span", "ms-step");
   header.append(name, pills, past, time, step);
 
-  const narration = el("p", "ms-narration");
+  const narration = el("p", "ms-narration", { "data-why": "narration", tabindex: "0" });
   const sentence = el("span", "ms-sentence");
   narration.append(sentence);
   const spoken = el("div", "ms-sr", { "aria-live": "polite" });

@@ -3,8 +3,9 @@
 
 const KEYS = {
   Home: "start", ArrowLeft: "back", " ": "play", ArrowRight: "step", s: "stall", p: "preemption",
-  n: "note", l: "end", End: "end", Escape: "deselect", 1: "speed", 2: "speed", 3: "speed", 4: "speed",
+  n: "note", "?": "why", l: "end", End: "end", Escape: "deselect", 1: "speed", 2: "speed", 3: "speed", 4: "speed",
 };
+const FOCUSED = { ArrowDown: "next_request", ArrowUp: "previous_request" }; // else the page scrolls
 const CLICKER = { PageUp: "back", PageDown: "step", ArrowUp: "back", ArrowDown: "step", b: "blank",
   ".": "blank" };
 
@@ -15,13 +16,17 @@ export function listenToKeys(root, act, { wholePage, present }) {
   const leave = () => { hovered = false; };
   const focused = () => root.contains(root.getRootNode().activeElement);
 
+  function actionOf(key) {
+    return keys[key] ?? (focused() ? FOCUSED[key] : undefined);
+  }
+
   function press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (!wholePage && !hovered && !focused()) return;
     const target = event.composedPath()[0];
     if (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const action = keys[key];
+    const action = actionOf(key);
     if (!action) return;
     if (key === " " && target.tagName === "BUTTON" && root.contains(target)) return; // its own click
     event.preventDefault();

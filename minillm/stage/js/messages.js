@@ -3,13 +3,15 @@
 import enNarration from "../../messages/en/narration.json" with { type: "json" };
 import enScenes from "../../messages/en/scenes.json" with { type: "json" };
 import enStage from "../../messages/en/stage.json" with { type: "json" };
+import enWhy from "../../messages/en/why.json" with { type: "json" };
 import zhNarration from "../../messages/zh/narration.json" with { type: "json" };
 import zhScenes from "../../messages/zh/scenes.json" with { type: "json" };
 import zhStage from "../../messages/zh/stage.json" with { type: "json" };
+import zhWhy from "../../messages/zh/why.json" with { type: "json" };
 
 const CATALOGUES = {
-  en: byKey({ narration: enNarration, scenes: enScenes, stage: enStage }),
-  zh: byKey({ narration: zhNarration, scenes: zhScenes, stage: zhStage }),
+  en: byKey({ narration: enNarration, scenes: enScenes, stage: enStage, why: enWhy }),
+  zh: byKey({ narration: zhNarration, scenes: zhScenes, stage: zhStage, why: zhWhy }),
 };
 const PLACEHOLDER = /\{(\w+)\}/;
 
