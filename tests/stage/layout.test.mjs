@@ -6,7 +6,7 @@ import { gridLayout } from "../../minillm/stage/js/draw-blocks.js";
 import { axisEnd, focusLayout, laneLayout, ticks } from "../../minillm/stage/js/axis.js";
 import { edges, pixelOf } from "../../minillm/stage/js/block-pixels.js";
 import { WAITING, createTimeline, crowdBins } from "../../minillm/stage/js/timeline.js";
-import { tail, visible } from "../../minillm/stage/js/text.js";
+import { columns, tail, visible } from "../../minillm/stage/js/text.js";
 
 test("every block has a cell inside the canvas", () => {
   for (const blocks of [1, 7, 48, 128, 256, 1000, 4096, 16384]) {
@@ -96,6 +96,11 @@ test("what does not print is shown, what turns direction is named", () => {
   assert.equal(visible("one\ntwo\t3"), "one↵ two⇥ 3");
   assert.equal(visible("שלום 你好 🦊"), "שלום 你好 🦊");
   assert.equal(visible("\ud800"), "�");
+});
+
+test("Chinese is twice as wide as Latin", () => {
+  assert.equal(columns("done · 12"), 9);
+  assert.equal(columns("已完成，12"), 10);
 });
 
 test("the tail of a text is cut at a word", () => {

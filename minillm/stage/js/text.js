@@ -29,3 +29,8 @@ export function tail(text, most) {
   const space = cut.indexOf(" ");
   return "…" + (space >= 0 && space < 14 ? cut.slice(space + 1) : cut.replace(/^[\udc00-\udfff]/, ""));
 }
+
+/** How wide `text` is, in Latin characters: Chinese, Japanese and Korean ones are two. */
+export function columns(text) {
+  return text.length + (text.match(/[\u2e80-\uffef]/g)?.length ?? 0);
+}

@@ -1,7 +1,7 @@
 // The text column: what each running sequence has written so far, the newest piece marked.
 
 import { createBadge, el, keyed, setBadge, setShown, setText, toggle } from "./dom.js";
-import { tail, visible } from "./text.js";
+import { columns, tail, visible } from "./text.js";
 
 export function createWords(region, look, say) {
   const list = el("ol", "ms-words");
@@ -33,7 +33,7 @@ export function createWords(region, look, say) {
       const piece = state.pieces[sequence.id] ?? "";
       const before = piece ? sequence.text.slice(0, -piece.length) : sequence.text;
       const said = stateOf(sequence, say);
-      const space = characters - (sequence.text ? said.length : 0);
+      const space = characters - (sequence.text ? columns(said) : 0);
       const last = visible(tail(piece, Math.max(6, space)));
       // A space at the seam stays outside the mark.
       const lead = last.startsWith(" ") ? " " : "";
