@@ -17,8 +17,8 @@ def as_trace(trace: Trace) -> str:
     return "".join(line + "\n" for line in trace.lines())
 
 
-def as_page(trace: Trace) -> bytes:
+def as_page(trace: Trace, language: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "page.html"
-        trace.to_html(path)
+        trace.to_html(path, language=language)
         return path.read_bytes()

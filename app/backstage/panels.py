@@ -10,7 +10,7 @@ import streamlit as st
 from backstage import files
 from backstage.choice import PACES
 from backstage.session import OWN_PROMPT_TOKENS, Session
-from backstage.speech import say, speaker
+from backstage.speech import language, say, speaker
 from backstage.words import inert
 from minillm.config import PREEMPTIONS
 from minillm.live import FULL_SPEED
@@ -86,7 +86,7 @@ def prompt(session: Session) -> None:
 
 def recording(session: Session) -> None:
     trace = session.shown.trace
-    name = files.name_of(trace)
+    name, spoken = files.name_of(trace), language()
     st.download_button(
         say("live.download_trace"),
         lambda: files.as_trace(trace),
@@ -96,7 +96,7 @@ def recording(session: Session) -> None:
     )
     st.download_button(
         say("live.download_page"),
-        lambda: files.as_page(trace),
+        lambda: files.as_page(trace, spoken),
         f"{name}.html",
         "text/html",
         on_click="ignore",

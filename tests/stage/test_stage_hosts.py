@@ -10,12 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import synthetic_traces
 
-from minillm.stage import to_html
+from minillm.stage import compare, show, to_html
 from minillm.stage.bundle import BundleError, bundle, join, stylesheet
 from minillm.stage.streamlit_host import _acknowledged
 
@@ -311,6 +312,29 @@ def test_a_notebook_shows_one_trace(page: Any) -> None:
     assert page.evaluate("() => document.querySelector('.ms-header').marked")
     page.evaluate("() => leave()")
     assert page.locator(".ms-header").count() == 0
+
+
+@pytest.mark.browser
+def test_a_notebook_and_streamlit_speak_chinese(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    options = {"height": 620, "language": "zh"}
+    page.evaluate(ANYWIDGET, [bundle("anywidget"), _as_traces((header, records)), options])
+    assert page.locator(".ms-waiting .ms-region-title").inner_text() == "等待"
+    page.evaluate("() => leave()")
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    page.evaluate("() => host('a', 0, 30, { options: { language: 'en' } })")
+    assert page.locator(".ms-waiting .ms-region-title").inner_text() == "Waiting"
+    page.evaluate("() => host('a', 0, 30, { options: { language: 'zh' } })")
+    assert page.locator(".ms-waiting .ms-region-title").inner_text() == "等待"
+
+
+def test_a_notebook_is_in_the_language_asked_for() -> None:
+    header, records = synthetic_traces.lines(synthetic_traces.one_long())
+    trace: Any = SimpleNamespace(lines=lambda: [header, *records])
+    assert show(trace, language="zh").options["language"] == "zh"
+    assert compare(trace, trace).options["language"] == "en"
+    with pytest.raises(KeyError, match="'fr'; it speaks en, zh"):
+        show(trace, language="fr")
 
 
 @pytest.mark.browser
