@@ -20,6 +20,7 @@ from minillm.execution.loader import load_model
 from minillm.pocket import pocket_path
 
 OWN = "minillm"
+OWN_BF16 = "minillm in bf16"
 CONTINUOUS = "transformers continuous batching"
 STATIC = "transformers generate"
 LINEARS = "its linear layers alone"
@@ -59,18 +60,17 @@ def cpu_mixed() -> Iterator[Case]:
             sizes.clear()
             return serve(own, requests, sizes=sizes)
 
-        yield Case(
-            MIXED,
-            requests,
-            {
-                OWN: minillm,
-                CONTINUOUS: theirs.continuous,
-                STATIC: lambda requests: theirs.static(requests, STATIC_BATCH),
-                LINEARS: lambda _: linears_alone(theirs.model, sizes),
-                OWN_LINEARS: lambda _: linears_alone(own.model, sizes),
-            },
-            sizes,
-        )
+        contenders: dict[str, Contender] = {
+            OWN: minillm,
+            CONTINUOUS: theirs.continuous,
+            STATIC: lambda requests: theirs.static(requests, STATIC_BATCH),
+            LINEARS: lambda _: linears_alone(theirs.model, sizes),
+            OWN_LINEARS: lambda _: linears_alone(own.model, sizes),
+        }
+        if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            half = load_model(str(folder), device="cpu", dtype="bfloat16")
+            contenders[OWN_BF16] = lambda requests: serve(half, requests)
+        yield Case(MIXED, requests, contenders, sizes)
 
 
 @contextmanager
