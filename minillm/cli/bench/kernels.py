@@ -76,27 +76,33 @@ def _print(result: Result) -> None:
 
 def _figures(rows: list[Row]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("batch", overflow="fold")
-    table.add_column("by", no_wrap=True)
-    for title in ("µs", "p10–p90", "GB/s", "of copy", "TFLOP/s", "× time"):
+    table.add_column("batch, by", no_wrap=True)
+    for title in ("µs", "p10, p90", "GB/s", "of copy", "TFLOP/s", "× time"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("")
     last = None
     for row in rows:
-        name, last = ("" if row.case == last else row.case), row.case
-        spread = "" if row.low_us is None else f"{row.low_us:,.0f}–{row.high_us:,.0f}"
+        if row.case != last:
+            last = row.case
+            table.add_row(f"[bold]{last}[/bold]")
         table.add_row(
-            name,
-            row.contender,
-            _number(row.median_us, ",.1f"),
-            spread,
+            f"  {row.contender}",
+            _number(row.median_us, ",.0f" if (row.median_us or 0) >= 1000 else ",.1f"),
+            _spread(row),
             _number(row.gb_per_s, ",.1f"),
-            _number(row.of_copy, ".1%"),
+            _number(row.of_copy, ".0%"),
             _number(row.tflops, ",.3g"),
             _number(row.times_first, ",.2f"),
             row.remark,
         )
     return table
+
+
+def _spread(row: Row) -> str:
+    """How far the tenth and the ninetieth percentile lie from the median."""
+    if row.low_us is None or row.high_us is None or not row.median_us:
+        return ""
+    return f"{row.low_us / row.median_us - 1:+.0%}, {row.high_us / row.median_us - 1:+.0%}"
 
 
 def _goals(verdicts: list[Verdict]) -> Table:
