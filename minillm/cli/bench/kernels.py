@@ -75,7 +75,7 @@ def _print(result: Result) -> None:
 
 
 def _figures(rows: list[Row]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("batch, by", no_wrap=True)
     for title in ("µs", "p10, p90", "GB/s", "of copy", "TFLOP/s", "× time"):
         table.add_column(title, justify="right", no_wrap=True)
