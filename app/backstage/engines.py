@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from minillm.live import LiveRun
@@ -77,6 +79,17 @@ class Desk:
         else:
             run.play()
         return run
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A place for an engine that the session itself runs to its end; a live run ends. Raises
+        TooManyEngines."""
+        self.reset()
+        self._room.enter(self)
+        try:
+            yield
+        finally:
+            self._room.leave(self)
 
     def reset(self) -> None:
         """End the live run, if there is one. Does not wait for its last step."""

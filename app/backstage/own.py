@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from backstage import way
 from backstage.parameters import one_of, whole
 from minillm.costs import HARDWARE, MODELS
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Block sizes to choose from, tokens."""
+AXES = ("time", "step")
+"""What stages side by side have in common."""
 SHAPES = (*MODELS, "pocket")
 
 
@@ -36,6 +39,9 @@ OWN: Mapping[str, Own] = {
     "devices": Own(1, partial(whole, most=64)),
     "batch": Own(16, partial(whole, most=100_000)),
     "length": Own(2048, partial(whole, most=10_000_000)),
+    # Compare; () is the scene's problem and what answers it, as recorded
+    "ways": Own((), way.read, way.write),
+    "axis": Own("time", partial(one_of, known=AXES)),
     # Memory
     "kv_block": Own(16, _size),
 }

@@ -54,33 +54,35 @@ def rerun(
     memory: str,
     *,
     block_size: int | None = None,
-    budget: int | None = None,
-    hardware: str = DEVICE,
 ) -> Trace:
-    """The requests of `trace` under `scheduler` with `memory` of as many token slots, on
-    `hardware` in simulated time. None: as in the run. Raises ConfigError."""
-    from minillm.simulation import simulate
-
+    """The requests of `trace` under `scheduler` with `memory` of as many token slots, in simulated
+    time. `block_size` (tokens) of None: as in the run. Raises ConfigError."""
     ran = trace.header
     size = block_size or ran.block_size
     settings = {
         "block_size": size,
         "num_blocks": max(1, ran.num_blocks * ran.block_size // size),
         "max_num_seqs": ran.max_num_seqs,
-        "max_num_batched_tokens": budget or ran.max_num_batched_tokens,
-        "max_model_len": ran.max_model_len,
+        "max_num_batched_tokens": ran.max_num_batched_tokens,
         "enable_prefix_caching": ran.prefix_caching,
     }
     adapted = get_memory(memory).adapt(settings)
     if adapted["kv_cache"] != "paged":
         adapted.pop("enable_prefix_caching", None)
+    return serve_again(trace, scheduler, DEVICE, {**adapted, "seed": ran.seed})
+
+
+def serve_again(trace: Trace, scheduler: str, hardware: str, settings: dict[str, Any]) -> Trace:
+    """The requests of `trace` and its model under `scheduler` on `hardware`, in simulated time.
+    `settings` are those of the engine. Raises ConfigError."""
+    from minillm.simulation import simulate
+
     return simulate(
         requests_of(trace),
-        model=_model(ran),
+        model=_model(trace.header),
         hardware=hardware,
         scheduler=scheduler,
-        seed=ran.seed,
-        **adapted,
+        **{"max_model_len": trace.header.max_model_len, **settings},
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,11 @@ from backstage.choice import Choice, in_scene
 from backstage.engines import TooManyEngines
 from backstage.link import Look
 from backstage.own import OWN, defaults
+from backstage.runs import Runs
 from backstage.shared import desk, weights
 from backstage.shown import Shown, from_bundle, from_file, live
 from backstage.speech import of_browser, say, speak
+from backstage.way import Way
 from minillm.recordings import names
 from minillm.request import SamplingParams
 from minillm.trace.fold import TraceError
@@ -40,6 +45,8 @@ class Session:
         self.put(asked.choice, asked.own)
         self.shown: Shown = self._recording_of(asked.choice)
         self.problems: list[str] = asked.problems
+        self.runs = Runs()
+        self.wants_runs = False
         self.prompt_note: tuple[bool, str] | None = None  # (accepted, words)
         self.wants_run = False
 
@@ -122,6 +129,10 @@ class Session:
             self.put(replace(self.choice, scheduler=scheduler, memory=memory))
         self.wants_run = True
 
+    def ask_for_runs(self) -> None:
+        """Make the runs that the Compare page lacks, in this run of the script."""
+        self.wants_runs = True
+
     def reset(self) -> None:
         """End the live run and return to the scene as it was given."""
         desk().reset()
@@ -182,23 +193,39 @@ class Session:
 
     def run_live(self) -> None:
         """Start the live run that was asked for; on failure say why and keep what is shown."""
+        self.wants_run = False
+        self.problems, self.prompt_note = [], None
+        choice = self.choice
+        with self._told():
+            self.shown = live(desk().start(weights().get(choice.model.strip()), choice))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What goes wrong with an engine becomes a note above the stage."""
         from minillm.config import ConfigError
         from minillm.execution.loaded_model import ModelError
         from minillm.request import RequestRejected
 
-        self.wants_run = False
-        self.problems, self.prompt_note = [], None
-        choice = self.choice
         try:
-            run = desk().start(weights().get(choice.model.strip()), choice)
+            yield
         except TooManyEngines as error:
             self.problems = [say("live.too_many", limit=error.limit)]
         except (ConfigError, ModelError, RequestRejected) as error:
             self.problems = [str(error)]
         except (MemoryError, RuntimeError) as error:  # torch: out of memory
             self.problems = [say("live.not_built", error=error)]
-        else:
-            self.shown = live(run)
+
+    def make_runs(self, ways: Sequence[Way], progress: Callable[[int, float], None]) -> None:
+        """Make those of `ways` that are missing on this machine, one after another; `progress`
+        hears which and how far. On failure say why."""
+        self.wants_runs, self.problems = False, []
+        if self.shown.run is not None:
+            self.shown = Shown(self.shown.trace, "live")
+        with self._told(), desk().alone():
+            loaded = weights().get(self.choice.model.strip())
+            for number, way in enumerate(ways):
+                if self.runs.get(self.choice, way) is None:
+                    self.runs.make(loaded, self.choice, way, partial(progress, number))
 
     def _recording_of(self, choice: Choice) -> Shown:
         """The bundled recording of what is chosen, or the nearest there is."""

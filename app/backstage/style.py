@@ -29,7 +29,8 @@ CSS = """
 .st-key-notes { padding: 0 20px; }
 .st-key-notes:not(:empty) { padding-bottom: 8px; }
 .st-key-view { border-top: 1px solid var(--st-border-color, #8883); }
-.st-key-page { padding: 16px 20px 20px; border-top: 1px solid var(--st-border-color, #8883); }
+.st-key-page { padding: 12px 20px 14px; border-top: 1px solid var(--st-border-color, #8883); }
+.st-key-page { gap: 6px; }
 .st-key-headline p { font-size: 20px; line-height: 1.4; }
 .st-key-below { padding: 20px; }
 </style>

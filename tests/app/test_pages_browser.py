@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from browser_tabs import CHROMIUM
+from browser_tabs import CHROMIUM, wait
 
 pytestmark = [
     pytest.mark.browser,
@@ -54,3 +55,32 @@ def test_memory_larger_blocks_waste_more(tab: Any) -> None:
         slider.press("ArrowRight")
     one.page.wait_for_url("**/memory?*kv_block=128*")
     one.page.get_by_text("paged memory runs").filter(has_not_text=before).wait_for()
+
+
+def test_compare_two_stages_share_a_clock_and_a_real_run_joins_them(tab: Any) -> None:
+    one = tab("compare?scene=shared-prompt")
+    stages = one.page.locator(".minillm-stage")
+    assert stages.count() == 2
+    box = stages.last.bounding_box()
+    assert box["y"] + box["height"] <= 721, "both stages are whole without scrolling"
+    one.picture("compare")
+
+    def times() -> list[float]:
+        texts = one.page.locator(".minillm-readout").all_text_contents()
+        return [json.loads(text)["time"] for text in texts if text]
+
+    leader = one.page.locator(".minillm-stage:not(.ms-led)")
+    leader.locator("[data-action=end]").click()
+    wait(lambda: len(times()) == 2 and min(times()) > 0.1e9, "for both to end")
+    leader.locator("[data-action=start]").click()
+    wait(lambda: max(times()) < 0.05e9, "for the start")
+
+    one.page.get_by_role("button", name="B: vllm").click()
+    one.page.get_by_role("combobox", name="Where it runs").click()
+    one.page.get_by_role("option", name="this machine, for real").click()
+    one.page.get_by_text("B has not run yet").wait_for()
+    one.page.keyboard.press("Escape")
+    one.button("Run on this machine").click()
+    one.page.get_by_text("B has not run yet").wait_for(state="detached")
+    wait(lambda: stages.count() == 2, "for the stages to come back")
+    one.page.wait_for_url("**/compare?*ways=*real*")

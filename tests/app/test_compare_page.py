@@ -1,0 +1,125 @@
+"""The Compare page: the same requests in two to four ways."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from backstage import way
+from backstage.choice import Choice
+from backstage.contest import headline, table
+from backstage.engines import Desk, EngineRoom, TooManyEngines
+from backstage.runs import Runs, choice_of
+from backstage.way import REAL, Way
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minillm.kv_cache.memories import MEMORIES
+from minillm.scheduling.systems import SYSTEMS
+from minillm.trace.compare import Comparison
+from minillm.workload.scenes import SCENES
+
+sizes = st.none() | st.integers(1, 4096)
+ways = st.builds(
+    Way,
+    scheduler=st.sampled_from(list(SYSTEMS)),
+    memory=st.sampled_from(list(MEMORIES)),
+    device=st.sampled_from(way.DEVICES),
+    block_size=sizes,
+    budget=sizes,
+)
+
+
+@given(st.lists(ways, min_size=2, max_size=4).map(tuple))
+def test_a_link_brings_back_the_ways(chosen: tuple[Way, ...]) -> None:
+    assert way.read("en", way.write(chosen)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("vllm:paged", "2 to 4 runs"),
+        ("vllm,orca", "scheduler:memory:device"),
+        ("vllm:paged,srathi:paged", "Did you mean sarathi?"),
+        ("vllm:paged,vllm:paged:moon", "Known: recorded, real"),
+        ("vllm:paged,vllm:paged:cpu:x", "whole number"),
+    ],
+)
+def test_a_wrong_way_is_told(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        way.read("en", text)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_every_scene_is_compared_at_once_as_recorded_and_simulated(scene: str) -> None:
+    runs, choice = Runs(), Choice(scene=scene)
+    recorded = [runs.get(choice, Way(*each)) for each in SCENES[scene].ways]
+    simulated = [runs.get(choice, Way(*each, "cpu")) for each in SCENES[scene].ways]
+    compared = Comparison([run for run in (*recorded, *simulated) if run], "ABCD")
+    assert len(compared.traces) == 4
+    assert compared.requests
+    assert headline(compared).count("**") == 4
+
+
+def test_blocks_of_another_size_leave_as_many_slots() -> None:
+    settings = choice_of(Choice(scene="memory"), Way("vllm", "paged", "cpu", 4)).engine_settings()
+    assert (settings["block_size"], settings["num_blocks"]) == (4, 48 * 16 // 4)
+
+
+def test_a_real_run_is_made_once_and_kept(pocket: Any) -> None:
+    runs, choice, real = Runs(), Choice(scene="shared-prompt", seed=4), Way("vllm", "paged", REAL)
+    assert runs.get(choice, real) is None
+    assert runs.get(choice, Way("vllm", "paged", "cpu")) is None, "nobody knows the lengths yet"
+    heard: list[float] = []
+    runs.make(pocket, choice, real, heard.append)
+    assert heard == sorted(heard)
+    assert heard[-1] == 1.0
+    run = runs.get(choice, real)
+    assert run is not None
+    assert all(r.completed for r in run.requests)
+    simulated = runs.get(choice, Way("sarathi", "paged", "cpu"))
+    assert simulated is not None
+    assert Comparison([run, simulated]).requests
+
+
+def test_a_real_run_takes_a_place_in_the_engine_room(pocket: Any) -> None:
+    room = EngineRoom(limit=1)
+    one, other = Desk(room), Desk(room)
+    run = one.start(pocket, Choice())
+    with pytest.raises(TooManyEngines), other.alone():
+        pass
+    with one.alone():
+        assert one.run is None
+        with pytest.raises(TooManyEngines):
+            other.start(pocket, Choice())
+    run.close()
+    with other.alone():
+        pass
+
+
+def test_the_table_marks_the_winner_of_each_row() -> None:
+    runs, choice = Runs(), Choice(scene="static")
+    traces = [runs.get(choice, Way(*each)) for each in SCENES["static"].ways]
+    compared = Comparison([trace for trace in traces if trace], ["A static", "B orca"])
+    lines = table(compared).splitlines()
+    assert lines[0] == "| Metric | A static | B orca |"
+    for line, row in zip(lines[2:], compared.table(), strict=True):
+        assert [i for i, cell in enumerate(line.split("|")[2:-1]) if "✓" in cell] == list(
+            row.winners
+        )
+
+
+def test_the_page_compares_what_the_link_says(page: Any) -> None:
+    text = "vllm:contiguous-max,vllm:paged,vllm:token:cpu"
+    at = page("compare", scene="three-memories", ways=text, axis="step")
+    name = "minillm_together"
+    (element,) = [e for e in at.get("bidi_component") if e.proto.component_name == name]
+    data = json.loads(element.proto.json)
+    assert data["names"] == ["A vllm", "B vllm", "C vllm"]
+    assert data["axis"] == "step"
+    assert at.query_params["ways"] == text
+    assert len(at.get("vega_lite_chart")) == 1
+    lacking = page("compare", ways="vllm:paged,sarathi:paged:real")
+    assert "B has not run yet" in lacking.warning[0].value
+    assert not lacking.get("vega_lite_chart")
