@@ -30,6 +30,8 @@ class RunSummary:
     here, too. Memory grows with requests and distinct gaps, not with tokens.
     """
 
+    base = None  # it is a whole run, see `Trace.base`
+
     def __init__(self, engine: Engine, header: Header) -> None:
         self.header = header
         self.requests: list[RequestRecord] = []

@@ -8,6 +8,7 @@ import pytest
 from test_cli import refused, shell
 
 from minillm.recordings import bundled
+from minillm.trace import Trace
 
 VLLM, SARATHI = (bundled(f"long-prompt-{name}") for name in ("vllm", "sarathi"))
 
@@ -17,7 +18,7 @@ def test_check_is_what_a_file_gets() -> None:
     assert plain.exit_code == 0, plain.output
     assert plain.stdout == named.stdout
     listed = shell("trace", "--help").stdout
-    for command in ("check", "compare"):
+    for command in ("check", "compare", "trim", "note"):
         assert command in listed
 
 
@@ -48,3 +49,35 @@ def test_compare_marks_the_best_and_tells_the_differences(tmp_path: Path) -> Non
 )
 def test_what_cannot_be_compared_is_refused(files: list[object], why: str) -> None:
     assert why in refused(shell("trace", "compare", *files))
+
+
+def test_trim_and_note_make_a_recording_ready_to_be_shown(tmp_path: Path) -> None:
+    cut, noted = tmp_path / "cut.jsonl", tmp_path / "noted.jsonl"
+    result = shell("trace", "trim", VLLM, cut, "--first", 40, "--last", 60)
+    assert result.exit_code == 0, result.output
+    assert "21 of" in result.stdout
+    assert "10 requests under way where it begins" in " ".join(result.stdout.split())
+    stretch = Trace.load(cut)
+    assert list(stretch.lines()) == list(Trace.load(VLLM).trim(40, 60).lines())
+    before = cut.read_bytes()
+    result = shell("trace", "note", cut, "Look: [b]who[/b] \x1b waits?", "--step", 3, "--to", noted)
+    assert result.exit_code == 0, result.output
+    assert "Look: [b]who[/b] \\x1b waits?" in result.stdout
+    assert cut.read_bytes() == before
+    assert shell("trace", "note", noted, "Then", "--step", 9, "--by", "me").exit_code == 0
+    assert [(n.note, n.text, n.by) for n in Trace.load(noted).notes] == [
+        (3, "Look: [b]who[/b] \x1b waits?", ""), (9, "Then", "me")
+    ]  # fmt: skip
+    told = shell("trace", noted).stdout
+    assert "Note on step 9: Then" in told
+    assert "a longer run, at its step 40" in told
+    assert shell("replay", noted, "--step", 3).exit_code == 0
+
+
+def test_trim_and_note_refuse_what_is_not_there(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert "no step 99999" in refused(shell("trace", "trim", VLLM, out, "--last", 99999))
+    assert "holds nothing" in refused(shell("trace", "trim", VLLM, out, "--first", 9, "--last", 3))
+    assert "is empty" in refused(shell("trace", "note", VLLM, " ", "--step", 0))
+    assert "no step 99999" in refused(shell("trace", "note", VLLM, "x", "--step", 99999))
+    assert not out.exists()

@@ -12,7 +12,7 @@ import msgspec
 
 from minillm.live import LiveRun
 from minillm.recordings import bundled
-from minillm.trace.fold import State, apply
+from minillm.trace.fold import apply
 from minillm.trace.lines import encode
 from minillm.trace.trace import Trace
 
@@ -97,7 +97,7 @@ def from_file(path: Path, name: str) -> Shown:
 def point_of(trace: Trace) -> int | None:
     """The step in which most is lost to waiting (requests that stand still × its length): where a
     recording's first frame makes its point. None when nobody ever waits."""
-    state, best, most = State(trace.header.num_blocks), None, 0
+    state, best, most = trace.state_at(-1), None, 0
     for step in trace.steps:
         apply(state, step)
         lost = len(state.waits_by_sequence()) * step.duration

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from minillm.cli.frame import frame
 from minillm.cli.shell import busy, fail, notes, output
-from minillm.trace import State, Trace, apply
+from minillm.trace import Trace, apply
 
 _SHORTEST_PAUSE = 0.02  # seconds: a terminal shows no more frames than that
 
@@ -56,7 +56,7 @@ def _play(trace: Trace, speed: float) -> None:
     console, header, steps = output(), trace.header, trace.steps
     if header.title:
         console.print(f"{header.title}. {header.question}", markup=False)
-    state = State(header.num_blocks)
+    state = trace.state_at(-1)
     with Live(console=console, auto_refresh=False) as live:
         for step in steps:
             before = state.copy()

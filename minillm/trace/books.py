@@ -10,7 +10,8 @@ itself, or the idle engine. The rules, by what the request does in a step (its s
 * it prefills (`prefill`): its own; after a preemption (`recompute`) owed to whom it gave way to;
 * its generation is done but a static batch holds it (`held`): to those who still generate;
 * it arrived while a step was under way (`queue`): to that step's batch, by tokens;
-* no step runs: to nobody, within the segment that it interrupts.
+* no step runs: to nobody, within the segment that it interrupts;
+* it came before the stretch that was cut out of a run (`cut`): nobody knows.
 
 Integers are split by largest remainder. What many pay alike is booked once per step, into a tally
 that they share while it lasts.
@@ -38,6 +39,7 @@ from minillm.events import (
 from minillm.trace.culprits import IDLE, ITSELF, UNEXPLAINED, split
 from minillm.trace.fold import State, apply
 from minillm.trace.lives import Life, Lives, Segment
+from minillm.trace.records import SequenceState
 from minillm.trace.tally import Tally
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ _Batch = list[tuple[str, int, str]]
 
 def lives(trace: Trace) -> Lives:
     """Fold `trace` once more, booking every nanosecond."""
-    books = _Books(trace.header.num_blocks)
+    books = _Books(trace.state_at(-1))
     for step in list(trace.steps):
         books.feed(step)
     if trace.closing is not None:
@@ -108,14 +110,16 @@ class _Account:
 
 
 class _Books:
-    def __init__(self, num_blocks: int) -> None:
-        self.state = State(num_blocks)
+    def __init__(self, state: State) -> None:
+        self.state = state
         self.lives: dict[str, Life | None] = {}  # None: not ended
         self.open: dict[str, _Account] = {}
         self.idle = 0  # ns without a step so far
         self.lost: dict[str, str | None] = {}  # preempted, not decoding again → who for
         self.waiting, self.decode, self.stall, self.held = Tally(), Tally(), Tally(), Tally()
         self._touched: set[str] = set()  # by what followed from the step before
+        for sequence in state.sequences.values():
+            self._resume(sequence)
 
     def feed(self, step: Step) -> None:
         state = self.state
@@ -172,11 +176,21 @@ class _Books:
             touched.add(event.id)
         return touched
 
+    def _resume(self, sequence: SequenceState) -> None:
+        """Open the account of one that was in the engine before step 0."""
+        id, arrival = sequence.id, sequence.arrival
+        account = _Account(id, arrival, Segment("cut", arrival, arrival, 0, 0), 0)
+        account.book({UNEXPLAINED: self.state.time - arrival}, 0)
+        self.open[id], self.lives[id] = account, None
+        self._touched.add(id)
+        if sequence.preemptions and sequence.phase in ("waiting", "prefill"):
+            self.lost[id] = UNEXPLAINED
+
     def _open(self, event: Added, time: int, step: int, before: tuple[int, int, _Batch]) -> None:
         """Book what passed between arrival and `time`: the step under way, then idle time."""
         start, end, batch = before
         under_way = event.arrival < end
-        first = step - 1 if under_way else step
+        first = max(step - 1, 0) if under_way else step
         now = Segment("queue", event.arrival, event.arrival, first, first)
         mark = self.idle - (time - max(event.arrival, end))
         account = self.open[event.id] = _Account(event.id, event.arrival, now, mark)

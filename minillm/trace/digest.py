@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from minillm.events import Added, Admitted, Event, Finished, Forked, Preempted, Rejected, Step
+from minillm.trace.cut import begin
 from minillm.trace.file import KEYFRAME_EVERY
-from minillm.trace.fold import State, apply, close
-from minillm.trace.records import Closing, Header, Keyframe
+from minillm.trace.fold import apply, close
+from minillm.trace.records import Closing, Header, Keyframe, SequenceState
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +22,8 @@ class RequestRecord:
     """One sequence's story: a request, or a fork of one (`parent`) where several answers to a
     prompt were asked for. Times are engine-clock ns, lengths are tokens; None: not yet.
 
-    `token_times[i]` is when output token i was sampled. A rejected request has `rejected`, the
+    `token_times[i]` is when output token i was sampled; of a stretch cut out of a run, only the
+    tokens sampled in it have a time. A rejected request has `rejected`, the
     message, and nothing but its arrival.
     """
 
@@ -30,6 +32,7 @@ class RequestRecord:
     prompt_len: int = 0
     max_tokens: int = 0
     output_len: int = 0
+    earlier_tokens: int = 0  # of `output_len`: before the stretch that was cut out of a run
     admitted_at: int | None = None
     first_token_at: int | None = None
     finished_at: int | None = None
@@ -81,8 +84,9 @@ class Gaps:
 class Digest:
     """What a run amounts to, so far. `keyframes[i]` follows step 256 · (i + 1) − 1."""
 
-    def __init__(self, header: Header) -> None:
-        self.state = State(header.num_blocks)
+    def __init__(self, header: Header, base: Keyframe | None = None) -> None:
+        """Raises TraceError where `base`, the state before step 0, cannot be."""
+        self.state = begin(header, base)
         self.requests: list[RequestRecord] = []
         self.series = Series()
         self.gaps = Gaps()
@@ -91,6 +95,9 @@ class Digest:
         self.prefix_queries = 0  # tokens looked up in the prefix cache at admissions
         self.prefix_hits = 0  # of those, found
         self._by_id: dict[str, RequestRecord] = {}
+        for sequence in self.state.sequences.values():
+            record = self._by_id[sequence.id] = _under_way(sequence)
+            self.requests.append(record)
 
     def feed(self, step: Step) -> None:
         """Take the next step. Raises TraceError when it contradicts those before."""
@@ -126,10 +133,10 @@ class Digest:
                 gaps.end.append(end)
                 gaps.gap.append(end - times[-1])
                 gaps.request.append(record.id)
-            else:
+            elif record.first_token_at is None:
                 record.first_token_at = end
             times.append(end)
-        record.output_len = len(times)
+        record.output_len += gained
 
     def _forked(self, event: Forked, time: int) -> None:
         parent = self._by_id[event.id]
@@ -138,6 +145,7 @@ class Digest:
             id=event.child,
             parent=event.id,
             output_len=1,
+            earlier_tokens=0,
             first_token_at=time,
             token_times=[time],
             preemptions=0,
@@ -179,3 +187,24 @@ class Digest:
                     record = self._by_id[event.id]
                     record.finished_at = self.state.start if event.id in self.state.wasted else time
                     record.finish_reason = event.reason  # last: `completed` promises the times
+
+
+def _under_way(sequence: SequenceState) -> RequestRecord:
+    """A request that was in the engine before step 0."""
+    return RequestRecord(
+        id=sequence.id,
+        arrival=sequence.arrival,
+        prompt_len=sequence.prompt_len,
+        max_tokens=sequence.max_tokens,
+        output_len=sequence.outputs,
+        earlier_tokens=sequence.outputs,
+        admitted_at=sequence.admitted_at,
+        first_token_at=sequence.first_token_at,
+        preemptions=sequence.preemptions,
+        cached_tokens=sequence.cached_tokens,
+        client=sequence.client,
+        priority=sequence.priority,
+        prompt=sequence.prompt,
+        text=sequence.text,
+        parent=sequence.parent,
+    )

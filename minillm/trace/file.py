@@ -28,6 +28,7 @@ class FileContent:
     step_lines: list[int] = field(default_factory=list)
     keyframes: list[tuple[int, Keyframe]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    base: Keyframe | None = None
     closing: Closing | None = None
     closing_line: int = 0
     truncated: bool = False
@@ -118,7 +119,12 @@ def _take(content: FileContent, number: int, line: bytes) -> None:
             raise ValueError(
                 f"keyframe of step {record.keyframe} behind step {len(content.steps) - 1}"
             )
-        content.keyframes.append((number, record))
+        if content.steps:
+            content.keyframes.append((number, record))
+        elif content.base is None:
+            content.base = record
+        else:
+            raise ValueError("a second keyframe before step 0")
     elif isinstance(record, Note):
         if record.note != len(content.steps) - 1 or not content.steps:
             raise ValueError(f"note on step {record.note} behind step {len(content.steps) - 1}")

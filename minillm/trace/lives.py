@@ -22,10 +22,12 @@ KINDS = (
     "stall",
     "held",
     "idle",
+    "cut",
 )
 """What a nanosecond of a life may have been, in the order in which charts stack them. A segment is
 of one of them but `interference`, the part of a decode segment that prefills in the same batch
-took, and `idle`, the part of any segment in which no step ran."""
+took, and `idle`, the part of any segment in which no step ran. `cut` came before the stretch that
+was cut out of a run."""
 
 
 @dataclass(slots=True)

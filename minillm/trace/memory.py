@@ -40,9 +40,10 @@ from minillm.events import (
     SwappedOut,
     WaitReason,
 )
-from minillm.trace.fold import State, apply
+from minillm.trace.fold import apply
 
 if TYPE_CHECKING:
+    from minillm.trace.state import State
     from minillm.trace.trace import Trace
 
 KINDS = ("token", "reserved", "internal", "external", "cached", "free")
@@ -111,7 +112,8 @@ def memory(trace: Trace) -> Memory:
     header = trace.header
     size, num_slots = header.block_size, header.num_blocks * header.block_size
     contiguous = header.kv_cache == "contiguous"
-    state, blocks = State(header.num_blocks), _Blocks(header.num_blocks, size)
+    state, blocks = trace.state_at(-1), _Blocks(header.num_blocks, size)
+    blocks.begin(state)
     result = Memory(num_slots)
     held = _column()
     for step in list(trace.steps):
@@ -162,6 +164,19 @@ class _Blocks:
         self._swapped: set[str] = set()
         self._rounded: dict[str, int] = {}  # see `rounded_up`
         self._never: dict[int, int] = {}  # step → change of the slots that are never written
+
+    def begin(self, state: State) -> None:
+        """Take over what is held and cached before step 0."""
+        self._findable = set(state.cached)
+        self.num_cached = len(state.cached)
+        for block in state.cached:
+            self._written[block] = self._size
+        for sequence in state.sequences.values():
+            self._computed[sequence.id] = sequence.computed
+            if sequence.cpu_blocks:
+                self._swapped.add(sequence.id)
+            if sequence.blocks:
+                self._alloc(Alloc(sequence.id, tuple(sequence.blocks)))
 
     def apply(self, events: Iterable[Event]) -> None:
         for event in events:

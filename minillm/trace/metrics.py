@@ -28,21 +28,26 @@ def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[st
     rest is that of the first. `duration` runs from the first
     arrival to the end of the last step. `goodput` limits, in ms, e.g. `{"ttft": 200, "tpot": 50}`,
     give `request_goodput`: completed requests per second that met them all (NaN without limits).
+
+    Of a stretch cut out of a run: its own duration, the requests that end in it, the tokens that
+    came in it; their latencies are whole, but gaps between tokens across the cut are not known.
     """
     limits = _checked(goodput)
     series = trace.series
     requests, forks = _families(trace.requests)
     done, sequences = _done(requests, forks)
+    begun = -1 if trace.base is None else trace.base.time
     first = min((r.arrival for r in requests if r.rejected is None), default=0)
+    first = max(first, begun)
     duration = (series.end[-1] - first) / 1e9 if series.end else 0.0
-    inputs = sum(r.prompt_len for r in done)
-    outputs = sum(each.output_len for each in sequences)
+    inputs = sum(r.prompt_len for r in done if (r.first_token_at or 0) > begun)
+    outputs = sum(each.output_len - each.earlier_tokens for each in sequences)
 
     def rate(amount: float) -> float:
         return amount / duration if duration else 0.0
 
-    latencies = [_latencies(request, forks[request.id]) for request in done]
-    met = sum(all(each.get(name, 0.0) <= limits[name] for name in limits) for each in latencies)
+    measured = [_latencies(request, forks[request.id]) for request in done]
+    met = sum(all(each.get(name, 0.0) <= limits[name] for name in limits) for each in measured)
     figures: dict[str, float] = {
         "completed": len(done),
         "failed": sum(r.rejected is not None or r.finish_reason == "error" for r in requests),
@@ -59,7 +64,7 @@ def metrics(trace: Trace, goodput: Mapping[str, float] | None = None) -> dict[st
         "peak_kv_cache_usage": max(series.used_blocks, default=0) / trace.header.num_blocks,
     }
     for name in ("ttft", "tpot", "e2el", "queue"):
-        figures |= _statistics(name, [each[name] for each in latencies if name in each])
+        figures |= _statistics(name, [each[name] for each in measured if name in each])
     return figures | _statistics("itl", [gap / 1e6 for each in sequences for gap in each.itl])
 
 

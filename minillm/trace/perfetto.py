@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from minillm.events import Added, Event, Finished, Forked, Preempted
-from minillm.trace.fold import State, apply
+from minillm.trace.fold import apply
 
 if TYPE_CHECKING:
+    from minillm.trace.state import State
     from minillm.trace.trace import Trace
 
 _REQUESTS, _SCHEDULER, _COUNTERS = 1, 2, 3  # process ids: the three groups of rows
@@ -49,6 +50,17 @@ class _Lanes:
         self.spans: list[Span] = []
         self.open: dict[str, Span] = {}
         self._free_from: list[int] = []  # per lane: the end of the request that was last in it
+
+    def begin(self, state: State) -> None:
+        """Those in the engine before step 0: their slices begin there."""
+        for sequence in state.sequences.values():
+            lane, time = self._lane(state.time), state.time
+            kind = {"waiting": "queue", "done": "held"}.get(sequence.phase, sequence.phase)
+            if kind == "queue" and sequence.preemptions:
+                kind = "preempted"
+            span = Span(sequence.id, lane, time, sequence.prompt_len, kind=kind, since=time)
+            self.spans.append(span)
+            self.open[sequence.id] = span
 
     def events(self, events: Iterable[Event], time: int) -> None:
         for event in events:
@@ -92,7 +104,8 @@ class _Lanes:
 
 def spans(trace: Trace) -> list[Span]:
     """Every request's slices, in order of arrival at the engine; lanes do not overlap."""
-    lanes, state = _Lanes(), State(trace.header.num_blocks)
+    lanes, state = _Lanes(), trace.state_at(-1)
+    lanes.begin(state)
     for step in list(trace.steps):
         apply(state, step)
         lanes.events(step.events, step.start)
@@ -125,7 +138,7 @@ def to_perfetto(trace: Trace) -> bytes:
 
 def _steps(trace: Trace) -> Iterable[dict[str, Any]]:
     """The scheduler's row, and the counters, which hold from the start of each step."""
-    state = State(trace.header.num_blocks)
+    state = trace.state_at(-1)
     budget = trace.header.max_num_batched_tokens
     for step in list(trace.steps):
         apply(state, step)

@@ -43,6 +43,7 @@ class Header(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kv_bytes_per_token: int = 0  # over all devices
     tensor_parallel: int = 1  # devices that the model is split over
     engine: str = ""  # which engine of a cluster
+    first_step: int = 0  # of a stretch cut out of a run: which step of the run its step 0 was
 
 
 class SequenceState(Struct, kw_only=True, omit_defaults=True):
@@ -68,6 +69,7 @@ class SequenceState(Struct, kw_only=True, omit_defaults=True):
     finished_at: int | None = None
     preemptions: int = 0
     finish_reason: str | None = None
+    parent: str | None = None  # of a fork, where a cut-out stretch begins; not kept elsewhere
 
 
 class Keyframe(Struct, kw_only=True, omit_defaults=True):

@@ -62,6 +62,8 @@ def sharing(trace: Trace, n: int) -> Sharing:
     """The tree after step `n`. Raises IndexError where there is no such step."""
     state = trace.state_at(n)
     tables = _Tables()
+    for sequence in trace.state_at(-1).sequences.values():
+        tables.apply([Alloc(sequence.id, tuple(sequence.blocks))])
     for step in trace.steps[: n + 1]:
         tables.apply(step.events)
         tables.apply(step.after)

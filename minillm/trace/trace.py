@@ -12,6 +12,7 @@ import msgspec
 from minillm.events import Step
 from minillm.messages import DEFAULT
 from minillm.trace import file
+from minillm.trace.cut import begin
 from minillm.trace.digest import Digest, Gaps, RequestRecord, Series
 from minillm.trace.file import KEYFRAME_EVERY
 from minillm.trace.fold import State, TraceError, apply
@@ -31,7 +32,8 @@ class Trace:
     `steps` may still grow while a recorder appends to it: whatever is asked is answered for the
     steps there are at that moment, and each step is folded once. Any thread may ask.
     `truncated`: the file it came from was cut off by a crash, within its last line. `notes` are
-    what somebody pinned to its steps, in the order of the steps.
+    what somebody pinned to its steps, in the order of the steps. `base`: the state before step 0,
+    of a stretch that was cut out of a run (see `minillm.trace.cut`); None: nothing.
     """
 
     def __init__(
@@ -42,16 +44,18 @@ class Trace:
         *,
         truncated: bool = False,
         notes: Iterable[Note] = (),
+        base: Keyframe | None = None,
     ) -> None:
         self.notes = tuple(sorted(notes, key=lambda note: note.note))
-        if self.notes:
+        self.base = base
+        if self.notes or base is not None:
             header = msgspec.structs.replace(header, minillm_trace=FORMAT_VERSION)
         self.header = header
         self.steps: list[Step] = [] if steps is None else steps
         self.closing = closing
         self.truncated = truncated
         self._lock = threading.RLock()
-        self._digest = Digest(header)
+        self._digest = Digest(header, base)
         self._digested = 0
         self._closed = False
 
@@ -59,13 +63,17 @@ class Trace:
     def load(cls, path: str | os.PathLike[str]) -> Trace:
         """Read and check a trace file: what loads can be played. Raises TraceError."""
         content = file.read(path)
-        trace = cls(
-            content.header,
-            content.steps,
-            content.closing,
-            truncated=content.truncated,
-            notes=content.notes,
-        )
+        try:
+            trace = cls(
+                content.header,
+                content.steps,
+                content.closing,
+                truncated=content.truncated,
+                notes=content.notes,
+                base=content.base,
+            )
+        except TraceError as error:
+            raise TraceError(f"{path} line 2: {error}") from None
         digest, number = trace._digest, 1
         keyframes = iter(content.keyframes)
         next_keyframe = next(keyframes, None)
@@ -89,9 +97,11 @@ class Trace:
         file.write(path, (encode(record) for record in self.records()))
 
     def records(self) -> Iterator[Record]:
-        """The records of the file, in order: header, steps with keyframes and notes between,
+        """The records of the file, in order: header, base, steps with keyframes and notes between,
         closing."""
         yield self.header
+        if self.base is not None:
+            yield self.base
         yield from self._between()
         if self.closing is not None:
             yield self.closing
@@ -115,9 +125,16 @@ class Trace:
         TraceError for a note on a step that is not there."""
         notes = tuple(notes)
         for note in notes:
-            self._check_step(note.note)
+            self.check_step(note.note)
         header = msgspec.structs.replace(self.header, minillm_trace=1)
-        return Trace(header, list(self.steps), self.closing, truncated=self.truncated, notes=notes)
+        return Trace(
+            header,
+            list(self.steps),
+            self.closing,
+            truncated=self.truncated,
+            notes=notes,
+            base=self.base,
+        )
 
     def with_note(self, step: int, text: str, by: str = "") -> Trace:
         """The same with one more note, on `step`. Raises TraceError where that cannot be."""
@@ -127,10 +144,18 @@ class Trace:
             raise TraceError(str(error)) from None
         return self.with_notes((*self.notes, note))
 
-    def _check_step(self, n: int) -> None:
+    def check_step(self, n: int) -> None:
+        """Raises TraceError where there is no step n."""
         if not 0 <= n < len(self.steps):
             held = f"steps 0 to {len(self.steps) - 1}" if self.steps else "no steps"
             raise TraceError(f"there is no step {n}: the trace has {held}")
+
+    def trim(self, first: int, last: int) -> Trace:
+        """Steps `first` to `last`, inclusive, as a trace of their own, with the notes on them; see
+        `minillm.trace.cut`. Raises TraceError where there are no such steps."""
+        from minillm.trace.cut import trim
+
+        return trim(self, first, last)
 
     @property
     def requests(self) -> list[RequestRecord]:
@@ -175,7 +200,7 @@ class Trace:
         if nearest > 0:
             state = State.from_keyframe(digest.keyframes[nearest - 1], self.header.num_blocks)
         else:
-            state = State(self.header.num_blocks)
+            state = begin(self.header, self.base)
         for index in range(state.index + 1, n + 1):
             apply(state, self.steps[index])
         return state

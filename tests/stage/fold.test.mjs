@@ -122,6 +122,23 @@ test("notes are kept in order, once, however often they are sent", () => {
   assert.equal(recording.length, 2);
 });
 
+test("a stretch cut out of a run: who ran before it has no wait in its lane", () => {
+  const recording = createRecording(HEADER);
+  const sequence = { arrival: 0, prompt_len: 4, max_tokens: 9 };
+  recording.append([
+    { keyframe: -1, time: 100, sequences: [
+      { ...sequence, id: "a", phase: "decode", target: 5, computed: 4, outputs: 1, admitted_at: 3, first_token_at: 9 },
+      { ...sequence, id: "b", phase: "waiting", target: 4 },
+    ] },
+    { n: 0, t: 100, d: 10, w: [["*waiting", "head_of_line", ["a"]]] },
+  ]);
+  const { lanes } = recording.timeline;
+  assert.deepEqual(lanes.get("a").segments, [DECODE, 100, 110]);
+  assert.deepEqual(lanes.get("b").segments, [WAITING, 0, 110]);
+  assert.equal(recording.stateAt(-1).sequences.size, 2);
+  assert.equal(recording.stateAt(0).sequences.get("a").outputs, 2);
+});
+
 test("very long recordings keep a bounded number of keyframes and still seek", () => {
   const recording = createRecording(HEADER);
   const steps = [{ n: 0, t: 0, d: 5, e: [["added", "a", 0, 3, 1e6], ["admitted", "a", 0]], p: [["a", 3]] }];

@@ -106,3 +106,16 @@ def test_runs_that_are_scheduled_a_step_ahead(scheduler: str, tmp_path: Path) ->
     assert any(step.wasted for step in trace.steps)
     trace.save(tmp_path / "trace.jsonl")
     _compare(tmp_path / "trace.jsonl")
+
+
+@pytest.mark.parametrize("memory", range(len(MEMORIES)))
+def test_stretches_cut_out_of_runs_with_notes_on_them(memory: int, tmp_path: Path) -> None:
+    whole = record(
+        "vllm", seed=memory, requests=14, num_blocks=13, fork=0.5, **MEMORIES[memory], **SWAPS[2]
+    ).trace
+    count = len(whole.steps)
+    cut = whole.with_note(count // 2, "look here").trim(count // 3, count - 2)
+    assert cut.base is not None
+    assert cut.base.sequences
+    cut.save(tmp_path / "trace.jsonl")
+    _compare(tmp_path / "trace.jsonl")

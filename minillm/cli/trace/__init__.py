@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from minillm.cli.groups import Several
 from minillm.cli.trace.check import check
 from minillm.cli.trace.compare import compare
+from minillm.cli.trace.edit import note, trim
 
 
 class _Checked(TyperGroup):
@@ -28,3 +29,5 @@ trace = typer.Typer(
 )
 trace.command("check")(check)
 trace.command("compare", cls=Several)(compare)
+trace.command("trim")(trim)
+trace.command("note")(note)

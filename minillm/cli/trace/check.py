@@ -33,6 +33,8 @@ def check(
     console.print(_header(recording.header))
     console.print()
     console.print(f"Sound: {_extent(recording)}", markup=False)
+    for note in recording.notes:
+        console.print(printable(f"Note on step {note.note:,}: {note.text}"), markup=False)
     if recording.steps:
         console.print()
         console.print(figures(recording.metrics()))
@@ -56,6 +58,10 @@ def _header(header: Header) -> Table:
         f"{header.max_num_batched_tokens:,} tokens a step",
         "KV cache": f"{header.kv_cache}, {header.num_blocks:,} blocks of {header.block_size} tokens"
         + (", prefix caching" if header.prefix_caching else ""),
+        "cut from": f"a longer run, at its step {header.first_step:,}; figures are those of the "
+        "stretch"
+        if header.first_step
+        else "",
         "made with": f"minillm {header.version}, seed {header.seed}",
     }
     for name, value in rows.items():

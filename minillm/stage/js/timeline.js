@@ -63,7 +63,8 @@ export function extendTimeline(timeline, position, state) {
       const kind = sequence.preemptions ? LOST : WAITING;
       extend(lane, kind, lane.segments.length ? start : Math.min(start, sequence.arrival), time);
     } else {
-      if (!lane.segments.length && sequence.arrival < start) {
+      const before = sequence.admitted_at !== null && sequence.admitted_at < start; // step 0: a cut
+      if (!lane.segments.length && sequence.arrival < start && !before) {
         extend(lane, WAITING, sequence.arrival, start);
       }
       if (row) extend(lane, { prefill: PREFILL, decode: DECODE, dead: DEAD }[row], start, time);
