@@ -8,6 +8,7 @@ import math
 import msgspec
 import streamlit as st
 
+from backstage import terms
 from backstage.contestants import LETTERS, ways_of
 from backstage.front import stages
 from backstage.session import Session
@@ -20,6 +21,11 @@ from minillm.trace.compare import Comparison, Row
 from minillm.trace.fold import TraceError
 from minillm.trace.trace import Trace
 
+_TERMS = {
+    "request_throughput": "throughput",
+    "output_throughput": "throughput",
+    "request_goodput": "goodput",
+}
 TOLD = 2  # differences
 
 
@@ -116,7 +122,7 @@ def headline(compared: Comparison) -> str:
     worst = max(row.values) if best == min(row.values) else min(row.values)
     return say(
         "compare.lead",
-        metric=say(f"compare.{row.metric}"),
+        metric=_metric(row),
         best=_figure(best),
         run=inert(compared.names[row.winners[0]]),
         worst=_figure(worst),
@@ -135,7 +141,12 @@ def table(compared: Comparison) -> str:
 def _row(row: Row) -> str:
     cells = [_figure(value) for value in row.values]
     marked = [f"**{cell}** ✓" if i in row.winners else cell for i, cell in enumerate(cells)]
-    return f"| {say(f'compare.{row.metric}')} | " + " | ".join(marked) + " |"
+    name = terms.link(_TERMS.get(row.metric) or row.metric.split("_")[1], _metric(row))
+    return f"| {name} | " + " | ".join(marked) + " |"
+
+
+def _metric(row: Row) -> str:
+    return say(f"compare.{row.metric}")
 
 
 def _figure(value: float) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 from backstage import way
 from backstage.parameters import one_of, whole
 from minillm.costs import HARDWARE, MODELS
+from minillm.messages.glossary import KINDS
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Block sizes to choose from, tokens."""
+TERMS = tuple(key for keys in KINDS.values() for key in keys)
 AXES = ("time", "step")
 """What stages side by side have in common."""
 SHAPES = (*MODELS, "pocket")
@@ -42,6 +44,8 @@ OWN: Mapping[str, Own] = {
     # Compare; () is the scene's problem and what answers it, as recorded
     "ways": Own((), way.read, way.write),
     "axis": Own("time", partial(one_of, known=AXES)),
+    # Glossary
+    "term": Own(None, partial(one_of, known=TERMS)),
     # Memory
     "kv_block": Own(16, _size),
 }

@@ -84,3 +84,13 @@ def test_compare_two_stages_share_a_clock_and_a_real_run_joins_them(tab: Any) ->
     one.page.get_by_text("B has not run yet").wait_for(state="detached")
     wait(lambda: stages.count() == 2, "for the stages to come back")
     one.page.wait_for_url("**/compare?*ways=*real*")
+
+
+def test_glossary_a_word_finds_its_terms(tab: Any) -> None:
+    one = tab("glossary?term=ttft", first="h3")
+    one.page.get_by_text("time to first token").first.wait_for()
+    one.picture("glossary")
+    one.page.get_by_role("textbox", name="Search the glossary").fill("copy-on-write")
+    one.page.keyboard.press("Enter")
+    one.page.get_by_role("heading", name="Serving").wait_for(state="detached")
+    one.page.get_by_text("copy-on-write —").wait_for()
