@@ -111,6 +111,7 @@ def load_shard(
         lay_out_linears(weights)
     weights.set_attn_implementation(ATTENTION_NAME)
     text = weights.config.get_text_config(decoder=True)
+    layer_shapes = _layer_shapes(model, weights, target)  # before anything is fused: it explains
     fused = fuse(weights, text.vocab_size) if size == 1 else None
     loaded = LoadedModel(
         name=model,
@@ -121,7 +122,7 @@ def load_shard(
         vocab_size=text.vocab_size,
         eos_token_ids=_eos_token_ids(weights),
         max_model_len=_max_model_len(model, text),
-        layer_shapes=_layer_shapes(model, weights, target),
+        layer_shapes=layer_shapes,
         tensor_parallel=size,
         fused=fused,
     )

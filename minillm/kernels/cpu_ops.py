@@ -64,12 +64,17 @@ def gated_silu(x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def can_write(new: torch.Tensor, cache: torch.Tensor) -> bool:
+def can_write(new: torch.Tensor, cache: torch.Tensor, slots: torch.Tensor) -> bool:
     """Whether `write_rows` serves these: fp32 on the CPU, each token's heads next to each other,
-    the cache in one piece, and a compiler."""
+    a slot for each token, the cache in one piece and for such heads, and a compiler."""
     return (
         new.dtype == cache.dtype == torch.float32
-        and cache.device.type == "cpu"
+        and new.is_cpu
+        and cache.is_cpu
+        and slots.is_cpu
+        and new.shape[1:] == cache.shape[2:]
+        and slots.dtype == torch.int64
+        and slots.shape == new.shape[:1]
         and new.stride(2) == 1
         and new.stride(1) == new.shape[2]
         and cache.is_contiguous()

@@ -110,7 +110,7 @@ def decode_attention(
     if sinks is not None:
         sinks = sinks.float().contiguous()
     threads = len(rows.bounds) - 1
-    scores = torch.empty(threads, q.shape[1], rows.longest)
+    scores = q.new_empty(threads, q.shape[1], rows.longest)
     tables, tokens, first, end, bounds = rows.addresses
     batch = _Batch(
         q.data_ptr(),

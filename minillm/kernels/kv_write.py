@@ -31,7 +31,8 @@ def write_kv(
     if padded:
         kept = slot_mapping >= 0
         key, value, slot_mapping = key[kept], value[kept], slot_mapping[kept]
-    if layout == "NHD" and can_write(key, k_cache) and can_write(value, v_cache):
+    pairs = ((key, k_cache), (value, v_cache))
+    if layout == "NHD" and all(can_write(new, cache, slot_mapping) for new, cache in pairs):
         slot_mapping = slot_mapping.contiguous()
         write_rows(key, k_cache, slot_mapping)
         write_rows(value, v_cache, slot_mapping)

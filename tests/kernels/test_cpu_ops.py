@@ -49,12 +49,36 @@ def test_add_rms_norm_adds_in_place() -> None:
 
 def test_a_slot_outside_the_cache_is_refused() -> None:
     key, cache = torch.randn(3, 2, 8), torch.zeros(4, 4, 2, 8)
-    assert can_write(key, cache)
+    assert can_write(key, cache, torch.arange(3))
     for slots in ([0, 16, 1], [0, -5, 1]):
         with pytest.raises(
             IndexError, match=f"token 1 is to go to slot {slots[1]}; the cache has 16"
         ):
             write_kv(key, key, cache, cache.clone(), torch.tensor(slots), padded=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "slots"),
+    [((3, 4, 8), [0, 1, 2]), ((3, 2, 8), [0, 1]), ((3, 2, 8), [[0, 1, 2]])],
+    ids=["other heads", "too few slots", "slots of another shape"],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    shape: tuple[int, ...], slots: list[int]
+) -> None:
+    memory = torch.zeros(8, 4, 2, 8)
+    cache = memory[:4]
+    with pytest.raises((IndexError, RuntimeError)):
+        write_kv(
+            torch.ones(shape), torch.ones(shape), cache, cache, torch.tensor(slots), padded=False
+        )
+    assert not memory.any()
+
+
+def test_slots_of_32_bits_are_not_read_as_64() -> None:
+    key, cache = torch.ones(2, 2, 8), torch.zeros(1, 4, 2, 8)
+    with pytest.raises((IndexError, RuntimeError)):
+        write_kv(key, key, cache, cache, torch.tensor([1, 0], dtype=torch.int32), padded=False)
+    assert not cache.any()
 
 
 def test_heads_that_lie_apart_are_written_all_the_same() -> None:

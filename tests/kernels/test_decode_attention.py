@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from kernels.paged_case import Case
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from minillm.kernels import native
 from minillm.kernels.decode_attention import SOURCE, DecodeRows, decode_attention, kernel, serves
@@ -55,6 +57,33 @@ def test_rows_that_are_not_decodes_are_left_alone():
     want = case.paged()
     torch.testing.assert_close(out[[0, 7]], want[[0, 7]])
     assert bool((out[1:7] == 7.0).all())
+
+
+@pytest.fixture
+def _double_by_default() -> Generator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("_double_by_default")
+def test_scores_are_kept_in_fp32_whatever_the_default():
+    """The kernel writes so many bytes, however many there are."""
+    made = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **kwargs or {})
+            made.append((func.overloadpacket, out.dtype))
+            return out
+
+    q, cache = torch.randn(2, 4, 8).float(), torch.randn(3, 8, 2, 8).float()
+    tables, ends = np.array([[0, 1], [2, 0]]), np.array([9, 5])
+    rows = DecodeRows.of(tables, np.arange(2), np.zeros(2, np.int64), ends, 1)
+    with Watch():
+        decode_attention(q, cache, cache, rows, torch.empty_like(q), scale=0.3)
+    empty = {torch.ops.aten.empty, torch.ops.aten.new_empty, torch.ops.aten.empty_like}
+    assert {dtype for made_by, dtype in made if made_by in empty} == {torch.float32}
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 60.0])

@@ -1,7 +1,7 @@
 """A model's layers on the CPU with fewer, larger operators: `fuse(…)`.
 
 What a module computes is not looked up by its name: a fused one takes its place only where both
-give the same on random numbers, so a family that nobody has thought of is faster or as it was,
+give the same on random numbers, small and large, so an unknown family is faster or as it was,
 never wrong. Each keeps the module it stands for, whose weights it shares: a compiler sees that one.
 fp32 on the CPU only; without a C compiler nothing changes.
 """

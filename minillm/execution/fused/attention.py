@@ -16,6 +16,7 @@ from minillm.execution.fused.replacing import (
     random_numbers,
     replace_modules,
     same,
+    trial_rows,
 )
 from minillm.kernels.cpu_ops import rotate
 
@@ -65,13 +66,14 @@ class FusedAttention(nn.Module):
         **others: Any,
     ) -> tuple[torch.Tensor, None]:
         """hidden_states: [1, T, hidden]; position_embeddings: cos and sin, [1, T, head_dim]."""
+        tokens = hidden_states.shape[1]
         unusual = attention_mask is not None or past_key_values is not None
         if (
             unusual
             or minillm_batch is None
             or position_embeddings is None
-            or position_embeddings[0].shape[-1] != self._head_dim  # turns a part of each head
-            or for_torch(hidden_states.shape[1])
+            or for_torch(tokens)
+            or position_embeddings[0].shape != (1, tokens, self._head_dim)  # turns a part of heads
         ):
             return self.original(
                 hidden_states,
@@ -81,7 +83,6 @@ class FusedAttention(nn.Module):
                 minillm_batch=minillm_batch,
                 **others,
             )
-        tokens = hidden_states.shape[1]
         x = self._qkv(hidden_states.view(tokens, -1))
         cos, sin = position_embeddings
         rotate(x, cos, sin, self._heads[0] + self._heads[1])
@@ -103,18 +104,24 @@ def _fused(layer: nn.Module, twice: bool) -> FusedAttention | None:
     head_dim = getattr(layer, "head_dim", None)
     if not linears or not isinstance(head_dim, int) or head_dim % 2:
         return None
-    hidden = random_numbers(1, 3, linears[0].in_features)
-    cos, sin = random_numbers(2, 1, 3, head_dim)
+    hidden = trial_rows(linears[0].in_features)
+    cos, sin = random_numbers(2, *hidden.shape[:2], head_dim)
     arguments: dict[str, Any] = {"position_embeddings": (cos, sin), "attention_mask": None}
     wanted, got = Listener(), Listener()
     try:
-        output = layer(hidden, **arguments, minillm_batch=wanted)[0]
+        answer = layer(hidden, **arguments, minillm_batch=wanted)
     except Exception:  # whatever else a foreign module needs to be called
         return None
     if len(wanted.calls) != 1 or wanted.calls[0].options.get("sinks") is not None:
         return None
+    if not isinstance(answer, tuple) or len(answer) != 2 or answer[0].shape != hidden.shape:
+        return None
     call = wanted.calls[0]
+    widths = [tensor.shape[1] * head_dim for tensor in call.tensors]
     if any(tensor.shape[2] != head_dim for tensor in call.tensors):
+        return None
+    taken = [*(each.out_features for each in linears[:3]), linears[3].in_features]
+    if taken != [*widths, widths[0]]:  # some of it is a gate
         return None
     qkv = side_by_side(linears[:3], twice)
     if qkv is None:
@@ -122,5 +129,5 @@ def _fused(layer: nn.Module, twice: bool) -> FusedAttention | None:
     fused = FusedAttention(layer, qkv, alone(linears[3], twice), call)
     again = fused(hidden, **arguments, minillm_batch=got)[0]
     pairs = zip(got.calls[0].tensors, call.tensors, strict=True)
-    alike = all(same(a, b) for a, b in pairs) and same(again, output)
+    alike = all(same(a, b) for a, b in pairs) and same(again, answer[0])
     return fused if alike else None

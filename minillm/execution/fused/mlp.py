@@ -9,9 +9,9 @@ from minillm.execution.fused.product import Product, alone, side_by_side
 from minillm.execution.fused.replacing import (
     for_torch,
     plain_linears,
-    random_numbers,
     replace_modules,
     same,
+    trial_rows,
 )
 from minillm.kernels.cpu_ops import gated_silu
 
@@ -43,10 +43,12 @@ def _fused(mlp: nn.Module, twice: bool) -> FusedMLP | None:
     linears = plain_linears(mlp, "gate_proj", "up_proj", "down_proj")
     if not linears:
         return None
-    trial = random_numbers(1, 3, linears[0].in_features)
+    trial = trial_rows(linears[0].in_features)
     try:
         wanted = mlp(trial)
     except Exception:  # whatever else a foreign module needs to be called
+        return None
+    if not isinstance(wanted, torch.Tensor) or wanted.shape != trial.shape:
         return None
     gate_up = side_by_side(linears[:2], twice)
     fused = gate_up and FusedMLP(mlp, gate_up, alone(linears[2], twice))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from minillm.execution.fused.replacing import random_numbers, replace_modules
+from minillm.execution.fused.replacing import replace_modules, trial_rows
 from minillm.kernels.cpu_ops import add_rms_norm
 
 SAME = 1e-6  # largest difference, of outputs that are about 1
@@ -42,7 +42,7 @@ def _fused(norm: nn.Module) -> FusedRMSNorm | None:
         return None
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
         return None
-    trial = random_numbers(1, 3, len(weight))
+    trial = trial_rows(len(weight))
     wanted = norm(trial)
     for candidate in (weight, 1 + weight):
         fused = FusedRMSNorm(norm, candidate, eps)

@@ -46,11 +46,13 @@ def alone(linear: nn.Linear, twice: bool) -> Product:
 
 def side_by_side(linears: Sequence[nn.Linear], twice: bool) -> Product | None:
     """Several layers of the same input as one product, their outputs next to each other. Their
-    weights become views of the joint one. None where it would be too wide for its layout, or only
-    some have a bias."""
+    weights become views of the joint one. None where it would be too wide for its layout, or the
+    inputs differ, or only some have a bias."""
     biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
     widths = [linear.out_features for linear in linears]
     if sum(widths) >= WIDE or len(biases) not in (0, len(linears)):
+        return None
+    if len({linear.in_features for linear in linears}) > 1:
         return None
     joint = by_input(torch.cat([linear.weight.data for linear in linears]))
     for linear, part in zip(linears, joint.split(widths), strict=True):

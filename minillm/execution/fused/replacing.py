@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-SAME = 1e-5  # largest difference, as a share of the largest number
+SAME = 1e-5  # largest difference, as a share of the row's largest number
+SIZES = (1e-3, 1.0, 1e3)  # of trial rows: where one epsilon differs from another, and what clips
 MANY = 128  # tokens, from which on several threads of torch beat one of ours
 
 
@@ -43,13 +44,21 @@ def plain_linears(module: nn.Module, *names: str) -> list[nn.Linear]:
 
 
 def same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Equal but for rounding."""
-    return a.shape == b.shape and bool((a - b).abs().max() <= SAME * b.abs().max())
+    """Equal but for rounding, row by row."""
+    if a.shape != b.shape:
+        return False
+    return bool(((a - b).abs().amax(-1) <= SAME * b.abs().amax(-1)).all())
 
 
 def random_numbers(*shape: int) -> torch.Tensor:
-    """The same for the same shape."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    """fp32 whatever torch's default is, and the same for the same shape."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(shape, generator=generator, dtype=torch.float32)
+
+
+def trial_rows(width: int) -> torch.Tensor:
+    """Rows of small, ordinary and large random numbers, [1, len(SIZES), width]."""
+    return random_numbers(1, len(SIZES), width) * torch.tensor(SIZES, dtype=torch.float32)[:, None]
 
 
 def for_torch(tokens: int) -> bool:

@@ -12,6 +12,8 @@ from tiny_models import tiny_model_folder
 from torch import nn
 from transformers.models.llama.configuration_llama import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP
+from transformers.models.olmo.configuration_olmo import OlmoConfig
+from transformers.models.olmo.modeling_olmo import OlmoAttention
 
 from minillm.execution.attention import ATTENTION_NAME
 from minillm.execution.fused import decoder
@@ -47,6 +49,28 @@ def test_an_mlp_gives_the_same(bias: bool, shape: tuple[int, ...]) -> None:
 
 def test_an_mlp_with_another_activation_or_type_is_left_alone() -> None:
     mlps = [_mlp("gelu"), _mlp().half(), _mlp().to("meta")]
+    model = nn.Sequential(*mlps)
+    assert fuse_mlps(model, True) == 0
+    assert list(model) == mlps
+
+
+class _Clipped(LlamaMLP):
+    """As Step 3.7's, whose bound is 16: what it clips, no small number shows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate = self.act_fn(self.gate_proj(x)).clamp(max=16)
+        return self.down_proj(gate * self.up_proj(x).clamp(-16, 16))
+
+
+class _Pair(LlamaMLP):
+    def forward(self, x: torch.Tensor) -> Any:
+        return super().forward(x), None
+
+
+def test_an_mlp_that_clips_answers_otherwise_or_changes_the_width_is_left_alone() -> None:
+    narrower = _mlp()
+    narrower.down_proj = nn.Linear(40, 8)
+    mlps = [_Clipped(CONFIG), _Pair(CONFIG), narrower]
     model = nn.Sequential(*mlps)
     assert fuse_mlps(model, True) == 0
     assert list(model) == mlps
@@ -93,10 +117,41 @@ def test_an_attention_layer_of_another_kind_is_left_alone() -> None:
         def forward(self, hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             return super().forward(hidden_states * 2, *args, **kwargs)
 
-    odd = Scaled(_attention().config, 0)
-    model = nn.ModuleList([odd, _attention().double()])
+    class Longer(LlamaAttention):
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            return (*super().forward(*args, **kwargs), None)
+
+    class Gated(LlamaAttention):
+        """As Qwen3-Next's: half of what q_proj gives is a gate."""
+
+        def __init__(self, config: LlamaConfig, layer: int) -> None:
+            super().__init__(config, layer)
+            self.q_proj, self.whole = nn.Linear(24, 64, bias=False), self.q_proj
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            both = self.q_proj
+            self.q_proj = self.whole
+            try:
+                return super().forward(*args, **kwargs)
+            finally:
+                self.q_proj = both
+
+    config = _attention().config
+    odd = [Scaled(config, 0), Longer(config, 0), Gated(config, 0), _attention().double()]
+    model = nn.ModuleList(odd)
     assert fuse_attention(model, False) == 0
-    assert model[0] is odd
+    assert list(model) == odd
+
+
+def test_attention_that_clips_queries_keys_and_values_is_left_alone() -> None:
+    """Random numbers of an ordinary size stay below OLMo's limit of 8."""
+    config = OlmoConfig(hidden_size=24, num_attention_heads=3, num_key_value_heads=3, clip_qkv=8.0)
+    config._attn_implementation = ATTENTION_NAME
+    torch.manual_seed(0)
+    model = nn.ModuleList([OlmoAttention(config, 0)])
+    assert fuse_attention(model, False) == 0
+    config.clip_qkv = None
+    assert fuse_attention(model, False) == 1
 
 
 @torch.no_grad()
@@ -131,6 +186,19 @@ def test_a_decoder_that_differs_is_not_used(tmp_path: Path) -> None:
     assert plain.fused  # every part is; only the sum of them differs
 
 
+def test_a_decoder_whose_parts_are_called_otherwise_is_not_used(tmp_path: Path) -> None:
+    loaded = load_model(str(tiny_model_folder("llama", tmp_path)), device="cpu", dtype="float32")
+    model: Any = loaded.model
+    assert decoder.fused_decoder(model, loaded.vocab_size) is not None
+    rotary = model.model.rotary_emb.forward
+
+    def by_name_only(x: torch.Tensor, *, position_ids: torch.Tensor) -> Any:
+        return rotary(x, position_ids)
+
+    model.model.rotary_emb.forward = by_name_only
+    assert decoder.fused_decoder(model, loaded.vocab_size) is None
+
+
 @pytest.mark.parametrize("rows", [1, 2, 32, 33])
 @torch.no_grad()
 def test_a_product_is_the_same_in_both_layouts(rows: int) -> None:
@@ -146,9 +214,10 @@ def test_a_product_is_the_same_in_both_layouts(rows: int) -> None:
     torch.testing.assert_close(small(x), x @ linears[0].weight[:8].t())
 
 
-def test_layers_too_wide_or_with_a_bias_here_and_there_are_not_joined() -> None:
+def test_layers_too_wide_of_other_inputs_or_with_a_bias_here_and_there_are_not_joined() -> None:
     assert side_by_side([nn.Linear(2, 4000), nn.Linear(2, 96)], False) is None
     assert side_by_side([nn.Linear(2, 4), nn.Linear(2, 4, bias=False)], False) is None
+    assert side_by_side([nn.Linear(2, 4), nn.Linear(3, 4)], False) is None
 
 
 def test_long_prompts_go_to_torch_when_it_has_threads(monkeypatch: pytest.MonkeyPatch) -> None:

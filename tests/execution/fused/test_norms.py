@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,40 @@ def test_other_formulas_types_and_devices_are_left_alone() -> None:
         def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
             return super().forward(hidden_states) ** 2
 
-    norms = (SquaredRMSNorm(8), LlamaRMSNorm(8).half(), LlamaRMSNorm(8).to("meta"), nn.LayerNorm(8))
+    class OutsideRMSNorm(LlamaRMSNorm):
+        """Epsilon after the root: for numbers of an ordinary size, all the same."""
+
+        def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+            root = hidden_states.square().mean(-1, keepdim=True).sqrt()
+            return self.weight * hidden_states / (root + self.variance_epsilon)
+
+    norms = (
+        SquaredRMSNorm(8),
+        OutsideRMSNorm(8, eps=1e-6),
+        LlamaRMSNorm(8).half(),
+        LlamaRMSNorm(8).to("meta"),
+        nn.LayerNorm(8),
+    )
     model = nn.Sequential(*norms)
     assert fuse_norms(model) == 0
     assert tuple(model) == norms
+
+
+@pytest.fixture
+def _double_by_default() -> Generator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("_double_by_default")
+def test_a_formula_is_tried_in_fp32_whatever_the_default() -> None:
+    norm = _randomised(GemmaRMSNorm(40).float())
+    model = nn.Sequential(norm)
+    assert fuse_norms(model) == 1
+    x = torch.randn(3, 40, dtype=torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), norm(x), rtol=2e-6, atol=2e-6)
 
 
 def test_without_a_compiler_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
