@@ -13,7 +13,7 @@ from minillm.xray.case import EXAMPLE, Case, XRayError
 from minillm.xray.file import bundled_xray, load, save
 from minillm.xray.of_trace import case_of
 from minillm.xray.records import Access, Launch, Program, Site, Tensor, Value, XRay
-from minillm.xray.run import xray
+from minillm.xray.run import xray, xrays
 
 __all__ = [
     "EXAMPLE",
@@ -31,4 +31,5 @@ __all__ = [
     "load",
     "save",
     "xray",
+    "xrays",
 ]

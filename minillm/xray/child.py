@@ -1,7 +1,7 @@
 """The process in which a kernel is observed: `python -m minillm.xray.child`, started by `run.py`.
 
-It reads a `Request` from stdin and writes the X-ray, or in one line why there is none, into a
-file: stdout belongs to what the kernel prints.
+It reads a `Request` from stdin and writes the X-rays, or in one line why there are none, into
+files: stdout belongs to what the kernel prints.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def main() -> None:
     folder = Path(request.folder)
     try:
         function = _load(request.kernel, folder)
-        done = observe(request.case, function, request.kernel.name, request.watch)
-        (folder / XRAY).write_bytes(encode(done))
+        for number, case in enumerate(request.cases):
+            done = observe(case, function, request.kernel.name, request.watch)
+            (folder / XRAY.format(number)).write_bytes(encode(done))
     except XRayError as error:
         (folder / ERROR).write_text(str(error), "utf-8")
     except Exception as error:

@@ -12,7 +12,7 @@ from minillm.trace.file import write
 from minillm.xray.case import XRayError
 from minillm.xray.records import FORMAT_VERSION, Access, Box, Tensor, XRay
 
-_BUNDLED = Path(__file__).with_name("bundled.json")
+_BUNDLED = Path(__file__).with_name("bundled")
 _decoder = msgspec.json.Decoder(XRay)
 
 
@@ -52,9 +52,10 @@ def load(path: str | os.PathLike[str]) -> XRay:
         raise XRayError(f"{path}: {error}") from None
 
 
-def bundled_xray() -> XRay:
-    """The X-ray of `EXAMPLE` that comes with minillm, for machines without triton."""
-    return load(_BUNDLED)
+def bundled_xray(case: str = "mixed", layout: str = "NHD") -> XRay:
+    """The X-ray of `paged_attention` over one of `CASES` in blocks of 4 tokens that comes with
+    minillm, for machines without triton. "mixed" is `EXAMPLE`."""
+    return load(_BUNDLED / f"{case}-{layout}.json")
 
 
 def decode(data: bytes) -> XRay:

@@ -7,11 +7,11 @@ from msgspec import Struct
 from minillm.xray.case import Case
 from minillm.xray.kernel import Kernel
 
-XRAY, ERROR = "xray.json", "error.txt"  # one of them, in the request's folder
+XRAY, ERROR = "xray-{}.json", "error.txt"  # one for each case, or why not, in the request's folder
 
 
 class Request(Struct, frozen=True):
-    case: Case
+    cases: tuple[Case, ...]
     kernel: Kernel
     watch: tuple[str, ...]
     folder: str

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,9 @@ from minillm.xray.kernel import Function, find_kernel
 from minillm.xray.records import XRay
 from minillm.xray.request import ERROR, XRAY, Request
 
-WATCHED = ("highest", "total")  # the running maximum and sum in minillm's attention kernels
+# In minillm's attention kernels: the running maximum and sum, and by what both the sum and the
+# output so far are multiplied when a tile raises the maximum.
+WATCHED = ("highest", "total", "shrink")
 
 
 def xray(
@@ -49,19 +51,32 @@ def xray(
     Raises XRayError where triton is not installed (`bundled_xray` has one to show), where the
     kernel raises, and where it takes longer than `timeout`. What the kernel prints is printed.
     """
+    (seen,) = xrays((case,), kernel=kernel, watch=watch, timeout=timeout)
+    return seen
+
+
+def xrays(
+    cases: Sequence[Case],
+    *,
+    kernel: str | Function = "paged_attention",
+    watch: Iterable[str] = WATCHED,
+    timeout: float = 120.0,
+) -> tuple[XRay, ...]:
+    """`xray` of each of `cases`, in one process: its start costs more than a small case."""
     if find_spec("triton") is None:
         raise XRayError(
             "an X-ray needs the triton package, which exists for Linux; bundled_xray() is one "
             "that was taken before"
         )
     with TemporaryDirectory(prefix="minillm-xray-") as folder:
-        request = Request(case, find_kernel(kernel), tuple(watch), folder)
+        request = Request(tuple(cases), find_kernel(kernel), tuple(watch), folder)
         ended = _run(msgspec.json.encode(request), timeout)
         if (Path(folder) / ERROR).exists():
             raise XRayError((Path(folder) / ERROR).read_text("utf-8"))
-        if not (Path(folder) / XRAY).exists():
+        paths = [Path(folder) / XRAY.format(number) for number in range(len(cases))]
+        if not all(path.exists() for path in paths):
             raise XRayError(f"the process that ran {request.kernel.name} {ended}")
-        return load(Path(folder) / XRAY)
+        return tuple(map(load, paths))
 
 
 def _run(request: bytes, timeout: float) -> str:

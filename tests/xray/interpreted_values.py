@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,24 @@ def test_they_begin_at_nothing():
     first: dict[str, float] = {}
     for value in program(watched(TILED), 0, 0, 0).values:
         first.setdefault(value.name, value.numbers[0])
-    assert first == {"highest": -math.inf, "total": 0.0}
+    assert first == {"highest": -math.inf, "total": 0.0, "shrink": 0.0}
+
+
+@pytest.mark.parametrize(("kernel", "case", "step", "unit"), KERNELS)
+def test_by_what_sum_and_output_are_rescaled(
+    kernel: Callable[..., Any], case: Case, step: int, unit: float
+):
+    one = program(watched(case, kernel), 0, 0, 0)
+    highest, shrink = after_each_load(one, "highest"), after_each_load(one, "shrink")
+    base = 2.0 if kernel is paged_attention else math.e
+    rises = [before - after for before, after in itertools.pairwise(highest)]
+    assert shrink == pytest.approx([0.0, *(base**rise for rise in rises)], rel=1e-4)
+    assert min(shrink[1:]) < 1
+
+
+def test_a_kernel_that_rescales_by_something_else_shows(tmp_path: Path):
+    kernel = mutant(tmp_path, "shrink = tl.exp2(highest - base)", "shrink = tl.exp2(base - base)")
+    assert after_each_load(program(watched(TILED, kernel), 0, 0, 0), "shrink") == [1.0, 1.0, 1.0]
 
 
 def test_a_kernel_that_forgets_to_rescale_shows(tmp_path: Path):

@@ -14,7 +14,7 @@ from minillm.xray import bundled_xray, load, save
 from minillm.xray.file import __file__ as here
 from minillm.xray.reading import CACHES
 
-BUNDLED = Path(here).with_name("bundled.json")
+BUNDLED = Path(here).with_name("bundled") / "mixed-NHD.json"
 
 
 def shell(*args: object) -> Result:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 import student
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from minillm.cli import cli
-from minillm.xray import EXAMPLE, Access, Case, XRay, XRayError, bundled_xray, load, xray
+from minillm.xray import EXAMPLE, Access, Case, XRay, XRayError, bundled_xray, load, xray, xrays
+from minillm.xray.cases import CASES
 from minillm.xray.file import encode
 from minillm.xray.kernel import find_kernel
 from minillm.xray.reading import accesses, attention, blocks_read
@@ -31,11 +33,9 @@ def example() -> XRay:
     return xray(EXAMPLE)
 
 
-def test_the_bundled_one_is_what_the_kernel_gives_today(example: XRay):
-    """If not: `minillm xray --save minillm/xray/bundled.json`. Sums differ between machines by
-    rounding."""
-    now, kept = example, bundled_xray()
-    assert (now.kernel, now.tensors) == (kept.kernel, kept.tensors)
+def alike(now: XRay, kept: XRay) -> None:
+    """The same but for rounding: sums differ between machines."""
+    assert (now.kernel, now.case, now.tensors) == (kept.kernel, kept.case, kept.tensors)
     for launch, known in zip(now.launches, kept.launches, strict=True):
         assert (launch.kernel, launch.grid) == (known.kernel, known.grid)
         assert (launch.tensors, launch.arguments) == (known.tensors, known.arguments)
@@ -46,6 +46,21 @@ def test_the_bundled_one_is_what_the_kernel_gives_today(example: XRay):
             assert told == [(value.name, value.after) for value in before.values]
             for value, earlier in zip(one.values, before.values, strict=True):
                 assert value.numbers == pytest.approx(earlier.numbers, rel=1e-3, abs=1e-3)
+
+
+def test_the_bundled_ones_are_what_the_kernel_gives_today(example: XRay):
+    """If not: `python scripts/xray_bundled.py`."""
+    alike(example, bundled_xray())
+    layouts = [(name, layout) for name in ("shared", "gqa") for layout in ("HND", "packed")]
+    cases = [replace(CASES[name](4), layout=layout) for name, layout in layouts]
+    for (name, layout), now in zip(layouts, xrays(cases), strict=True):
+        alike(now, bundled_xray(name, layout))
+
+
+def test_several_in_one_process_are_what_each_is_alone(example: XRay):
+    first, second = xrays((TINY, EXAMPLE))
+    assert encode(second) == encode(example)
+    assert first == xray(TINY)
 
 
 def test_two_processes_give_the_same_bytes_and_leave_this_one_alone(example: XRay):
