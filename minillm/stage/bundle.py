@@ -25,6 +25,7 @@ _DECLARED = re.compile(
 _HOSTS = {
     "page": ("js/host-page.js", "mountPage();\n"),
     "streamlit": ("js/host-streamlit.js", "export default mountStreamlit;\n"),
+    "streamlit_together": ("js/host-streamlit-together.js", "export default mountTogether;\n"),
     "anywidget": ("js/host-anywidget.js", "export default anywidgetHost;\n"),
 }
 
@@ -35,7 +36,8 @@ class BundleError(ValueError):
 
 @cache
 def bundle(host: str) -> str:
-    """The stage and one host ("page", "streamlit" or "anywidget") as one ES module's text."""
+    """The stage and one host as one ES module's text: "page", "streamlit", "streamlit_together" or
+    "anywidget"."""
     entry, ending = _HOSTS[host]
     return join(HERE / entry) + ending
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from minillm.messages import DEFAULT, spoken
 from minillm.stage.bundle import bundle, stylesheet
-from minillm.stage.payload import payload
+from minillm.stage.payload import comparison, payload, together
 
 if TYPE_CHECKING:
     from minillm.trace import Trace
@@ -23,22 +24,38 @@ def show(trace: Trace, *, height: int = 620, language: str = DEFAULT, **options:
     Raises ModuleNotFoundError, with what to install, where anywidget is missing.
     """
     given = {"height": height, "language": spoken(language), **options}
-    return _widget()(traces=f"[{_payload(trace)}]", options=given)
+    return _widget()(traces=f"[{payload(*_lines(trace))}]", options=given)
 
 
 def compare(
-    a: Trace, b: Trace, *, height: int = 1080, language: str = DEFAULT, **options: Any
+    *traces: Trace,
+    height: int = 1080,
+    names: Sequence[str] | None = None,
+    axis: Literal["time", "step"] = "time",
+    differences: Sequence[Mapping[str, Any]] = (),
+    language: str = DEFAULT,
+    **options: Any,
 ) -> Any:
-    """A widget that plays two traces, `a` above `b`, by one clock: both show the same moment of
-    engine time, on axes of the same length, and a request selected in one is selected in both."""
-    given = {"height": height, "language": spoken(language), "compact": True, **options}
-    return _widget()(traces=f"[{_payload(a)},{_payload(b)}]", options=given)
+    """A widget that plays two to four traces with one cursor: all show the same moment of engine
+    time, or the same step (`axis`, which can be switched), on axes of the same length, and a
+    request selected in one is selected in all.
+
+    `names` stand in place of their titles. `differences`, each `{"time": ns, "text": …}`, are
+    flagged, told as the cursor passes them, and jumped to. `height` is in CSS px, of all together.
+    ValueError where they cannot be compared so.
+    """
+    given = {
+        "height": height,
+        "language": spoken(language),
+        **comparison(len(traces), names, axis, differences),
+        **options,
+    }
+    return _widget()(traces=together(_lines(trace) for trace in traces), options=given)
 
 
-def _payload(trace: Trace) -> str:
-    """JSON of one trace: its header and its records."""
+def _lines(trace: Trace) -> tuple[str, list[str]]:
     header, *records = trace.lines()
-    return payload(header, records)
+    return header, records
 
 
 @cache

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 PACK_FROM = 1_000_000  # characters of records
+FEWEST, MOST = 2, 4  # traces of a comparison
+AXES = ("time", "step")
 
 
 def payload(header_json: str, record_lines: Iterable[str], options_json: str = "{}") -> str:
@@ -34,3 +38,30 @@ def needed(record_lines: Iterable[str]) -> Iterable[str]:
         if line and not (begun and line.startswith('{"keyframe"')):
             begun = begun or line.startswith('{"n"')
             yield line
+
+
+def comparison(
+    count: int,
+    names: Sequence[str] | None,
+    axis: str,
+    differences: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What a comparison of `count` traces is told beside its traces, checked."""
+    if not FEWEST <= count <= MOST:
+        raise ValueError(f"{count} traces cannot be compared: give {FEWEST} to {MOST} of them")
+    if names is not None and len(names) != count:
+        raise ValueError(f"{count} traces need as many names, not {len(names)}")
+    if axis not in AXES:
+        raise ValueError(f"unknown axis {axis!r}: use one of {', '.join(AXES)}")
+    told = [{"time": int(each["time"]), "text": str(each["text"])} for each in differences]
+    return {"names": list(names or []), "axis": axis, "differences": told}
+
+
+def together(traces: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """JSON list of several traces, each given as its header's line and its records' lines."""
+    return f"[{','.join(payload(header, records) for header, records in traces)}]"
+
+
+def lines_of(header: Mapping[str, Any], records: Iterable[Any]) -> tuple[str, Iterable[str]]:
+    """The parsed lines of a trace file as text again."""
+    return json.dumps(header), (json.dumps(each, separators=(",", ":")) for each in records)

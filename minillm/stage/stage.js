@@ -6,6 +6,7 @@
 // Everything it draws comes from the folded state at the cursor (js/fold.js); everything it knows
 // of the run comes from the records (docs/trace-format.md).
 
+import { axisEnd, stepAxis, timeAxis } from "./js/axis.js";
 import { blockTable, createBlockTable } from "./js/block-table.js";
 import { createControls } from "./js/controls.js";
 import { createBadge, el, measure, setBadge, setShown, setText, toggle } from "./js/dom.js";
@@ -39,8 +40,10 @@ const NARROW = 880; // CSS px of width below which the stage folds
  * PageDown, arrows, B to blank), no notes; notes: whether notes pinned to steps are shown (left
  * out: unless presenting); compact: fold to sentence, batch, blocks, timeline (left out: by width);
  * theme "dark" | "light" | "auto"; language "en" | "zh".
- * Two stages by one clock: until: length of the time axis (ns); onFrame({time, selection}): what
- * was drawn; leader: the stage that moves this one, by follow({time, selection}).
+ * Several stages by one clock (js/compare.js): until: length of the time axis (ns);
+ * onFrame({time, position, selection}): what was drawn; leader: the stage that moves this one, by
+ * follow of the same, or a function that says which, null for itself; controls: the node where the
+ * controls go; name: in place of the recording's title; marks: times (ns) to flag; together: what is done with the keys of a comparison.
  * wholePage: keys work wherever the pointer is; onControl({action, value}): what the live host is
  * asked to do; onState({step, selection, playing}): where the stage is, told at rest and when it
  * starts to play.
@@ -50,6 +53,7 @@ export function createStage(root, options = {}) {
   const say = createSpeaker(options.language ?? "en");
   root.classList.add("minillm-stage");
   toggle(root, "ms-present", Boolean(options.present));
+  const leader = () => (typeof options.leader === "function" ? options.leader() : options.leader);
   toggle(root, "ms-led", Boolean(options.leader));
   root.tabIndex = 0;
   root.setAttribute("role", "region");
@@ -58,6 +62,7 @@ export function createStage(root, options = {}) {
   const noted = options.notes ?? !options.present;
   const look = createLook(root, options.present ? 1.4 : 1);
   const frame = createFrame(root, say);
+  options.controls?.append(frame.controls);
   const player = createPlayer({ live, onControl: options.onControl ?? (() => {}) });
   const parts = {
     batch: createBatch(frame.batchCanvas, look, say),
@@ -88,6 +93,8 @@ export function createStage(root, options = {}) {
   let later = 0; // timer of a read-out that waits for its turn
   let readAs = false; // playing or not, in the last read-out
   let mostBefore = 0;
+  let by = "time"; // what the axis counts
+  let length = options.until; // of the axis, in ns or steps
   let awaited = null; // number of a step to go to when it arrives
   let room = { waiting: 4, text: 7, slots: 20, characters: 60, sentence: 900, lines: 2 };
 
@@ -129,7 +136,7 @@ export function createStage(root, options = {}) {
   }
 
   function fillHeader(header) {
-    setText(frame.name, say.translated(header.title, `scenes.${header.scene}.title`) || header.scene || say("stage.recording"));
+    setText(frame.name, options.name || say.translated(header.title, `scenes.${header.scene}.title`) || header.scene || say("stage.recording"));
     frame.name.title = say.translated(header.question, `scenes.${header.scene}.question`) || "";
     root.setAttribute("aria-label", say("stage.label_of", { title: frame.name.textContent }));
     const budget = say("stage.budget", { n: header.max_num_batched_tokens });
@@ -170,7 +177,8 @@ export function createStage(root, options = {}) {
   }
 
   function act(action, value) {
-    if (options.leader && action !== "why") return options.leader.act(action, value);
+    if (options.together?.(action)) return;
+    if (leader() && action !== "why") return leader().act(action, value);
     awaited = null;
     toggle(root, "ms-blank", action === "blank" && !root.classList.contains("ms-blank"));
     if (action === "why") return why.ask();
@@ -192,7 +200,7 @@ export function createStage(root, options = {}) {
   }
 
   function select(id, keep = false) {
-    if (options.leader) return options.leader.select(id, keep);
+    if (leader()) return leader().select(id, keep);
     selection = id === selection && !keep ? null : id;
     layout();
   }
@@ -280,11 +288,11 @@ export function createStage(root, options = {}) {
     parts.batch.draw(state.batch, header.max_num_batched_tokens, selection);
     const crossing = parts.blocks.draw(view, { blockSize: header.block_size, selection, now,
       selectedBlocks: new Set(table ? table.blocks.map((entry) => entry[1]) : []), cross: near });
-    parts.timeline.draw(recording.timeline, { time: state.time, growing: live && !recording.closing,
-      until: options.until, selection, length: recording.length,
-      notes: player.notes.map((position) => recording.steps[position].t + recording.steps[position].d) });
+    parts.timeline.draw(recording.timeline, { time: state.time, along: axis(), selection,
+      length: recording.length, notes: [...player.notes.map((position) => (
+        recording.steps[position].t + recording.steps[position].d)), ...(options.marks ?? [])] });
     drawWords(state, view, header);
-    options.onFrame?.({ time: state.time, selection });
+    options.onFrame?.({ time: state.time, position: player.position, selection });
     return crossing;
   }
 
@@ -403,16 +411,29 @@ export function createStage(root, options = {}) {
     };
   }
 
-  function seekTime(time) {
-    if (options.leader) return options.leader.seekTime(time);
+  /** To a place on the axis, which is the leader's too. */
+  function seekAlong(place) {
+    if (leader()) return leader().seekAlong(place);
     player.playing = false;
-    player.seek(recording.positionAt(time));
+    player.seek(by === "step" ? Math.round(place) : recording.positionAt(place));
     invalidate();
+  }
+
+  /** The axis by "time" or by "step", `until` its length in ns or steps (left out: its own). */
+  function setAxis(name, until) {
+    by = name;
+    length = until;
+    invalidate();
+  }
+
+  function axis() {
+    if (by === "step") return stepAxis(recording.steps, length ?? recording.length);
+    return timeAxis(length ?? axisEnd(recording.timeline.end, live && !recording.closing));
   }
 
   /** Show the moment and the selection of the leader. */
   function follow(seen) {
-    player.seek(recording.positionAt(seen.time));
+    player.seek(by === "step" ? seen.position : recording.positionAt(seen.time));
     if (seen.selection !== selection) {
       selection = seen.selection;
       layout();
@@ -433,16 +454,28 @@ export function createStage(root, options = {}) {
       .filter((s) => s.blocks.includes(block)).map((s) => s.id) : []),
     describeBlock: (block) => describeBlock(drawn.view, block, recording.header.block_size,
       [...drawn.state.sequences.values()].filter((s) => s.blocks.includes(block)).map((s) => s.id), say),
-    seekTime,
+    seekAlong,
   });
 
   return {
-    announce, load, append, readout, act, select, seekTime, follow,
+    announce, load, append, readout, act, select, seekAlong, setAxis, follow,
     /** Show the step of number `n` and stop there. */
     seek(n) {
       if (!recording?.length) return;
       player.playing = false;
       seekStep(n);
+    },
+    /** To the first step that has ended by `time` (ns) or later. */
+    seekTime(time) {
+      const { t, d } = recording.steps[recording.positionAt(time)];
+      player.playing = false;
+      player.seek(recording.positionAt(time) + (t + d < time ? 1 : 0));
+      invalidate();
+    },
+    /** Where several stages share one row of controls, one shows its own. */
+    showControls(on) {
+      setShown(frame.controls, on);
+      invalidate();
     },
     play() { if (!player.isPlaying) act("play"); },
     pause() { if (player.isPlaying) act("play"); },
@@ -463,6 +496,7 @@ export function createStage(root, options = {}) {
       observer.disconnect();
       unwatch();
       unlisten();
+      frame.controls.remove();
       root.replaceChildren();
     },
   };

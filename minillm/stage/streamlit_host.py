@@ -23,12 +23,13 @@ One who follows passes the teacher's step and selection, and no `on_state`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from minillm.messages import DEFAULT, spoken
 from minillm.stage.bundle import bundle, stylesheet
+from minillm.stage.payload import comparison, lines_of, together
 
 if TYPE_CHECKING:
     from streamlit.components.v2.bidi_component import ComponentResult
@@ -98,6 +99,54 @@ def stage(
     )
 
 
+def stages(
+    traces: Sequence[tuple[dict[str, Any], Sequence[Any]]],
+    *,
+    key: str,
+    session: str,
+    names: Sequence[str] | None = None,
+    axis: Literal["time", "step"] = "time",
+    differences: Sequence[Mapping[str, Any]] = (),
+    height: int = 1080,
+    language: str = DEFAULT,
+    step: int | None = None,
+    select: str | None = None,
+    on_state: Callable[[], None] | None = None,
+    **options: Any,
+) -> ComponentResult:
+    """Mount two to four stages with one cursor: the same engine time, or the same step.
+
+    `traces`: the parsed header and records of each. They are sent once per `session` (any string;
+    another one stands for other traces). `names` stand in place of their titles. `differences`,
+    each `{"time": ns, "text": …}`, are flagged, told as the cursor passes them, and jumped to.
+    `height` is in CSS px, of all together. The rest is as for `stage`; `step` is a step of the
+    recording that leads, the longest on the axis. ValueError where they cannot be compared so.
+    """
+    import streamlit as st
+
+    given = comparison(len(traces), names, axis, differences)
+    said = st.session_state.get(key)
+    arrived = _session_of(said) == session
+    return _together()(
+        key=key,
+        data={
+            "session": session,
+            "traces": None if arrived else together(lines_of(*trace) for trace in traces),
+            "goto": {"step": step, "select": select, "heard": _heard(said)},
+            "reports": on_state is not None,
+            "options": {"language": spoken(language), "height": height, **given, **options},
+        },
+        on_ack_change=_nothing,
+        on_state_change=on_state or _nothing,
+    )
+
+
+def _session_of(said: Any) -> str | None:
+    """The session whose traces have arrived, as the component acknowledged it."""
+    ack = said.get("ack") if isinstance(said, dict) else None
+    return ack.get("session") if isinstance(ack, dict) else None
+
+
 def _acknowledged(state: Any, session: str) -> int:
     """Index of the next record the stage wants; 0 when it speaks of another session."""
     ack = state.get("ack") if isinstance(state, dict) else None
@@ -118,6 +167,13 @@ def _component() -> Callable[..., ComponentResult]:
     from streamlit.components.v2 import component
 
     return component("minillm_stage", css=stylesheet(), js=bundle("streamlit"))
+
+
+@cache
+def _together() -> Callable[..., ComponentResult]:
+    from streamlit.components.v2 import component
+
+    return component("minillm_stages", css=stylesheet(), js=bundle("streamlit_together"))
 
 
 def _nothing() -> None:

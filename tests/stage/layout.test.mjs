@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { batchLayout } from "../../minillm/stage/js/draw-batch.js";
 import { gridLayout } from "../../minillm/stage/js/draw-blocks.js";
-import { axisEnd, focusLayout, laneLayout, ticks } from "../../minillm/stage/js/axis.js";
+import { axisEnd, focusLayout, laneLayout, stepAxis, ticks } from "../../minillm/stage/js/axis.js";
 import { edges, pixelOf } from "../../minillm/stage/js/block-pixels.js";
 import { WAITING, createTimeline, crowdBins } from "../../minillm/stage/js/timeline.js";
 import { columns, tail, visible } from "../../minillm/stage/js/text.js";
@@ -107,4 +107,14 @@ test("the tail of a text is cut at a word", () => {
   assert.equal(tail("short", 10), "short");
   assert.equal(tail("the fox carried the lantern home", 14), "…lantern home");
   assert.ok(tail("x".repeat(50), 14).length <= 15);
+});
+
+test("an axis in steps: a place between two steps, and the time of each", () => {
+  const steps = [{ n: 0, t: 10, d: 10 }, { n: 1, t: 20, d: 20 }, { n: 2, t: 50, d: 10 }];
+  const axis = stepAxis(steps, 5);
+  assert.deepEqual([axis.from, axis.to, axis.least], [-1, 4, 1]);
+  assert.deepEqual([0, 15, 20, 30, 40, 45, 60, 99].map(axis.of), [-1, -0.5, 0, 0.5, 1, 1, 2, 2]);
+  assert.deepEqual([-1, 0, 1.4, 9].map(axis.timeOf), [20, 20, 40, 60]);
+  assert.equal(axis.label(2), "2");
+  assert.deepEqual(ticks(4, 6, -1, 1), [-1, 0, 1, 2, 3, 4]);
 });

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 import synthetic_traces
 
-from minillm.stage import compare, show, to_html
+from minillm.stage import compare, comparison_to_html, show, to_html
 from minillm.stage.bundle import BundleError, bundle, join, stylesheet
 from minillm.stage.streamlit_host import _acknowledged
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.mark.parametrize("host", ["page", "streamlit", "anywidget"])
+@pytest.mark.parametrize("host", ["page", "streamlit", "streamlit_together", "anywidget"])
 def test_the_bundle_is_one_module(host: str) -> None:
     source = bundle(host)
     assert not re.search(r"^import\b", source, re.MULTILINE)
@@ -314,6 +314,22 @@ def test_a_notebook_shows_one_trace(page: Any) -> None:
     assert page.locator(".ms-header").count() == 0
 
 
+def test_a_comparison_is_checked() -> None:
+    one = synthetic_traces.lines(synthetic_traces.one_long())
+    with pytest.raises(ValueError, match="1 traces cannot be compared: give 2 to 4"):
+        comparison_to_html([one])
+    with pytest.raises(ValueError, match="2 traces need as many names, not 1"):
+        comparison_to_html([one, one], names=["a"])
+    with pytest.raises(ValueError, match="unknown axis 'tokens': use one of time, step"):
+        comparison_to_html([one, one], axis="tokens")  # pyright: ignore[reportArgumentType]
+
+
+DIFFERENCES = [
+    {"time": 300_000_000, "text": "4: first token sooner"},
+    {"time": 700_000_000, "text": "<b>9</b>: done sooner"},
+]
+
+
 @pytest.mark.browser
 def test_a_notebook_and_streamlit_speak_chinese(page: Any) -> None:
     header, records = synthetic_traces.one_long()
@@ -340,13 +356,106 @@ def test_a_notebook_is_in_the_language_asked_for() -> None:
 @pytest.mark.browser
 def test_two_traces_are_compared_by_one_clock(page: Any) -> None:
     traces = _as_traces(synthetic_traces.one_long(), synthetic_traces.static_batch())
-    options = {"height": 1080, "start": 40, "compact": True}
+    options = {"height": 1080, "start": 40, "names": ["A", "B"], "differences": DIFFERENCES}
     page.evaluate(ANYWIDGET, [bundle("anywidget"), traces, options])
     above, below = page.evaluate("readouts")
     assert below["step"] == 40  # the longer leads
     assert 0 < below["time"] - above["time"] < 60e6
+    assert page.locator(".ms-title").all_inner_texts() == ["A", "B"]
+    assert page.locator(".ms-controls:visible").count() == 1
     page.locator(".ms-slots [data-request='2']").first.click()
     assert [seen["selection"] for seen in page.evaluate("readouts")] == ["2", "2"]
-    page.locator("[data-action=start]").last.click()
+    page.locator("[data-action=start]:visible").click()
     above, below = page.evaluate("readouts")
     assert (above["step"], below["step"]) == (0, 0)
+
+    told = page.locator(".ms-difference")
+    assert told.inner_text() == "2 differences ahead."
+    page.locator("[data-act=difference]").click()
+    above, below = page.evaluate("readouts")
+    assert 300e6 <= below["time"] < 340e6
+    assert told.inner_text() == "4: first token sooner"
+
+    page.locator("[data-axis=step]").click()
+    page.locator("[data-action=step]:visible").click()
+    above, below = page.evaluate("readouts")
+    assert above["step"] == below["step"]
+    page.locator("[data-action=end]:visible").click()
+    above, below = page.evaluate("readouts")
+    assert (above["step"], below["step"]) == (above["length"] - 1, below["length"] - 1)
+    page.wait_for_function("() => window.saved?.axis === 'step'")
+    page.evaluate("() => leave()")
+    assert page.locator(".ms-header").count() == 0
+
+
+@pytest.mark.browser
+def test_four_traces_play_in_a_page_of_their_own(browser: Any, tmp_path: Path) -> None:
+    names = ("one_long", "static_batch", "memory_runs_out", "shared_prefix")
+    traces = [synthetic_traces.lines(getattr(synthetic_traces, name)()) for name in names]
+    path = tmp_path / "comparison.html"
+    path.write_text(comparison_to_html(traces, axis="step", differences=DIFFERENCES))
+    page = browser.new_page(viewport={"width": 1920, "height": 1080})
+    complaints: list[str] = []
+    page.on("console", lambda m: complaints.append(m.text))
+    page.on("pageerror", lambda e: complaints.append(str(e)))
+    page.goto(path.as_uri() + "#step=50")
+    read = "() => minillmStage.stages.map(stage => stage.readout())"
+    page.wait_for_function("() => window.minillmStage?.stages.every(s => s.readout().step === 50)")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => minillmStage.stages.every(s => s.readout().step === 51)")
+    page.keyboard.press("t")
+    page.wait_for_function("() => minillmStage.axis() === 'time'")
+    page.keyboard.press("Home")
+    page.keyboard.press("d")
+    page.keyboard.press("d")
+    page.wait_for_function("() => minillmStage.leader().readout().time > 600e6")
+    times = "minillmStage.stages.map(stage => stage.readout().time)"
+    page.wait_for_function(f"() => Math.max(...{times}) - Math.min(...{times}) < 60e6")
+    page.keyboard.press("4")
+    page.keyboard.press(" ")
+    page.wait_for_function("() => !minillmStage.leader().readout().playing")
+    ends = page.evaluate(read)
+    assert [seen["step"] for seen in ends] == [seen["length"] - 1 for seen in ends]
+    assert page.locator(".ms-difference").inner_text() == "<b>9</b>: done sooner"
+    page.wait_for_function("() => location.hash.startsWith('#step=')")
+    assert complaints == []
+    page.close()
+
+
+TOGETHER = """async ([code, traces]) => {
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const { default: mount } = await import(url);
+    window.sent = [];
+    const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
+    window.host = (more) => {
+        window.leave = mount({ data: { session: "a", traces: JSON.stringify(traces), reports: true,
+            goto: { step: null, select: null, heard: 0 }, options: { start: 12 }, ...more },
+            parentElement, setStateValue: (name, value) => sent.push([name, value]) });
+        window.root = parentElement;
+    };
+    window.steps = () => [...root.querySelectorAll(".minillm-readout")]
+        .map((n) => JSON.parse(n.textContent || "{}").step);
+}"""
+
+
+@pytest.mark.browser
+def test_streamlit_plays_several_together(page: Any) -> None:
+    traces = _as_traces(synthetic_traces.one_long(), synthetic_traces.static_batch())
+    page.evaluate(TOGETHER, [bundle("streamlit_together"), traces])
+    page.evaluate("() => host({ options: { start: 12, axis: 'step' } })")
+    page.wait_for_function("() => steps().join() === '12,12'")
+    page.wait_for_function("() => sent.some(([name]) => name === 'ack')")
+    page.wait_for_function("() => sent.some(([name, value]) => name === 'state')")
+    assert page.evaluate("() => sent.find(([name]) => name === 'ack')[1]") == {"session": "a"}
+    page.evaluate("() => { root.querySelector('.ms-cells').marked = true; }")
+    goto = "goto: { step: 30, select: '5', heard: 1 }"
+    same = "traces: null, options: { start: 12, axis: 'step' }"
+    page.evaluate(f"() => host({{ {same}, {goto} }})")
+    page.wait_for_function("() => steps().join() === '30,30'")
+    assert page.evaluate("() => root.querySelector('.ms-cells').marked")
+    page.evaluate("() => host({ traces: null, options: { start: 7, axis: 'step' } })")
+    page.wait_for_function("() => steps().join() === '7,7'")  # other options, the same traces
+    page.evaluate("() => host({ session: 'b', traces: null })")
+    page.wait_for_function("() => sent.at(-1)[1] === null")  # asks for what it does not have
+    page.evaluate("() => leave()")
+    assert page.evaluate("() => root.childNodes.length") == 0

@@ -1,12 +1,13 @@
 // The axis under the timeline: round ticks, their labels, and which lanes fit above it.
 
+import { count } from "./messages.js";
 import { WAITING } from "./timeline.js";
 
 const NICE = [1, 2, 5];
 
-/** About `most` round tick values in [from, end]; all in ns. */
-export function ticks(end, most, from = 0) {
-  let unit = 1000;
+/** About `most` round tick values in [from, end], of the axis' own unit, `least` apart or more. */
+export function ticks(end, most, from = 0, least = 1000) {
+  let unit = least;
   for (;;) {
     for (const factor of NICE) {
       const step = unit * factor;
@@ -21,6 +22,33 @@ export function ticks(end, most, from = 0) {
 export function timeLabel(ns, span) {
   if (span >= 2e9) return `${+(ns / 1e9).toFixed(2)} s`;
   return span >= 2e6 ? `${+(ns / 1e6).toFixed(2)} ms` : `${+(ns / 1e3).toFixed(1)} µs`;
+}
+
+/** The axis in engine time (ns). `of(ns)` is a place on the axis, `timeOf(place)` its ns. */
+export function timeAxis(end) {
+  return { from: 0, to: Math.max(1, end), least: 1000, of: (ns) => ns, timeOf: (place) => place, label: timeLabel };
+}
+
+/** The axis in steps, up to `count` of them: position n is the end of the step there. */
+export function stepAxis(steps, length) {
+  function of(ns) {
+    let low = 0; // steps that had ended
+    let high = steps.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (steps[middle].t + steps[middle].d <= ns) low = middle + 1;
+      else high = middle;
+    }
+    const next = steps[low];
+    const part = next ? Math.max(0, Math.min(1, (ns - next.t) / Math.max(1, next.d))) : 0;
+    return low - 1 + part;
+  }
+  const timeOf = (place) => {
+    const step = steps[Math.max(0, Math.min(steps.length - 1, Math.round(place)))];
+    return step ? step.t + step.d : 0;
+  };
+  const first = steps.length ? steps[0].n : 0;
+  return { from: -1, to: Math.max(0, length - 1), least: 1, of, timeOf, label: (place) => count(place + first) };
 }
 
 /** The end of the axis: the recording's own, or for one that grows a round time ahead of it. */

@@ -3,13 +3,14 @@
 // more lanes than fit, the whole run is a strip above (draw-crowd.js), and the lanes are those
 // around the cursor, on an axis of their own.
 
-import { axisEnd, focusLayout, laneLayout, ticks, timeLabel } from "./axis.js";
+import { focusLayout, laneLayout, ticks, timeAxis } from "./axis.js";
 import { fitCanvas } from "./dom.js";
 import { drawCrowd } from "./draw-crowd.js";
 import { createLanes } from "./draw-lanes.js";
 import { box, font } from "./paint.js";
 
 const MARKS = 8; // CSS px above all, for the marks of preemptions and notes
+const LOW = 90; // CSS px of room below which there is none for a strip
 const STRIP = 0.26; // of the height, for the strip
 
 export function createTimelineView(canvas, look) {
@@ -20,21 +21,26 @@ export function createTimelineView(canvas, look) {
   let sheetKey = "";
   let frameKey = "";
   let sheets = 0; // sheets drawn so far
-  let place = { left: 0, right: 1, top: 0, height: 1, end: 1, strip: null, lanes: { pitch: 1, shown: 0, first: 0, from: 0, to: 1 } };
+  let place = { left: 0, right: 1, top: 0, height: 1, strip: null, lanes: { pitch: 1, shown: 0, first: 0, from: 0, to: 1 } };
+  let axis = timeAxis(1);
   let lanes = [];
 
   /** x of a time on the axis under the lanes; on that of the whole run. */
-  const xOf = (time) => place.left + ((time - place.lanes.from) / (place.lanes.to - place.lanes.from)) * (place.right - place.left);
-  const wholeXOf = (time) => place.left + (time / place.end) * (place.right - place.left);
+  const lanesX = (value) => place.left + ((value - place.lanes.from) / (place.lanes.to - place.lanes.from)) * (place.right - place.left);
+  const wholeX = (value) => place.left + ((value - axis.from) / (axis.to - axis.from)) * (place.right - place.left);
+  const xOf = (time) => lanesX(axis.of(time));
+  const wholeXOf = (time) => wholeX(axis.of(time));
 
-  function draw(timeline, { time, growing, until, selection, length, notes }) {
+  /** `along`: the axis, see axis.js. */
+  function draw(timeline, { time, along, selection, length, notes }) {
+    axis = along;
     const resized = fitCanvas(canvas);
     const { width, height } = canvas.box;
     const ratio = canvas.width / Math.max(1, width);
-    place = layout(timeline, width, height, time, until ?? axisEnd(timeline.end, growing));
+    place = layout(timeline, width, height, time);
     const fit = place.lanes;
     lanes = timeline.order.slice(fit.first, fit.first + fit.shown);
-    const key = [canvas.width, canvas.height, length, fit.first, fit.pitch, fit.from, fit.to, place.end,
+    const key = [canvas.width, canvas.height, length, fit.first, fit.pitch, fit.from, fit.to, axis.from, axis.to,
       selection, look.name, look.scale, notes.length].join();
     if (key !== sheetKey) {
       sheetKey = key;
@@ -51,25 +57,30 @@ export function createTimelineView(canvas, look) {
     lay(split, canvas.height, Math.round(xOf(time) * ratio));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (place.strip) {
-      drawAxis(place.strip.bottom, 0, place.end, wholeXOf);
+      drawAxis(place.strip.bottom, axis.from, axis.to, wholeX);
       drawFrame(fit);
-      drawCursor(wholeXOf(time), 0, place.strip.bottom - place.strip.axis + 2);
+      drawCursor(wholeXOf(time), 0, place.strip.bottom - place.strip.under + 2);
     }
-    drawAxis(height, fit.from, fit.to, xOf);
+    drawAxis(height, fit.from, fit.to, lanesX);
     drawCursor(xOf(time), place.top - (place.strip ? 0 : MARKS), place.top + place.height + 2);
   }
 
-  function layout(timeline, width, height, time, end) {
-    const axis = 22 * look.scale;
-    const sides = { left: 44 * look.scale, right: width - 16, end };
-    const room = height - axis - MARKS;
+  function layout(timeline, width, height, time) {
+    const under = 22 * look.scale;
+    const sides = { left: 44 * look.scale, right: width - 16 };
+    const room = height - under - MARKS;
     const all = laneLayout(timeline, room, look.scale);
-    if (all) return { ...sides, top: MARKS, height: room, strip: null, lanes: { ...all, from: 0, to: end } };
+    if (all) return { ...sides, top: MARKS, height: room, strip: null, lanes: { ...all, from: axis.from, to: axis.to } };
+    if (room < LOW) {
+      const some = focusLayout(timeline, room, time);
+      return { ...sides, top: MARKS, height: room, strip: null, lanes: { ...some, from: axis.from, to: axis.to } };
+    }
     const tall = Math.max(16, STRIP * height - MARKS);
-    const strip = { top: MARKS, tall, axis, bottom: MARKS + tall + axis };
+    const strip = { top: MARKS, tall, under, bottom: MARKS + tall + under };
     const top = strip.bottom + 4;
-    const left = Math.max(4, height - axis - top);
-    return { ...sides, top, height: left, strip, lanes: focusLayout(timeline, left, time) };
+    const left = Math.max(4, height - under - top);
+    const lanes = focusLayout(timeline, left, time);
+    return { ...sides, top, height: left, strip, lanes: { ...lanes, from: axis.of(lanes.from), to: axis.of(lanes.to) } };
   }
 
   /** Lay the sheet down between two heights (device px), faint right of `x`. */
@@ -96,13 +107,13 @@ export function createTimelineView(canvas, look) {
   /** What the lanes show, on the strip. */
   function drawFrame({ from, to }) {
     const { top, tall } = place.strip;
-    const left = wholeXOf(from);
+    const left = wholeX(from);
     context.strokeStyle = look.theme.ink;
     context.lineWidth = 1;
-    context.strokeRect(Math.round(left) - 0.5, top - 1.5, Math.max(3, Math.round(wholeXOf(to) - left)), tall + 2);
+    context.strokeRect(Math.round(left) - 0.5, top - 1.5, Math.max(3, Math.round(wholeX(to) - left)), tall + 2);
   }
 
-  const axisTicks = (from, to) => ticks(to, Math.max(2, Math.floor((place.right - place.left) / (96 * look.scale))), from);
+  const axisTicks = (from, to) => ticks(to, Math.max(2, Math.floor((place.right - place.left) / (96 * look.scale))), from, axis.least);
 
   function drawAxis(bottom, from, to, at) {
     const { theme } = look;
@@ -112,7 +123,7 @@ export function createTimelineView(canvas, look) {
     for (const tick of axisTicks(from, to)) {
       const x = at(tick);
       context.textAlign = x < place.left + 20 ? "left" : x > place.right - 24 ? "right" : "center";
-      context.fillText(timeLabel(tick, to - from), Math.min(x, place.right + 14), bottom - 5);
+      context.fillText(axis.label(tick, to - from), Math.min(x, place.right + 14), bottom - 5);
       context.globalAlpha = 0.8;
       context.fillRect(Math.round(x), bottom - 22 * look.scale, 1, 4);
       context.globalAlpha = 1;
@@ -128,10 +139,10 @@ export function createTimelineView(canvas, look) {
     const { left, right, top, height, strip } = place;
     const { pitch, from, to } = place.lanes;
     if (strip) {
-      drawCrowd(ink, look, timeline, { left, right, top: strip.top, tall: strip.tall, ratio, place: (time) => time / place.end });
+      drawCrowd(ink, look, timeline, { left, right, top: strip.top, tall: strip.tall, ratio, place: (time) => (axis.of(time) - axis.from) / (axis.to - axis.from) });
     }
     ink.fillStyle = theme.line;
-    for (const tick of axisTicks(from, to)) ink.fillRect(Math.round(xOf(tick)), top, 1, height);
+    for (const tick of axisTicks(from, to)) ink.fillRect(Math.round(lanesX(tick)), top, 1, height);
     lanes.forEach((lane, i) => painter.drawLabel(lane, top + (i + 0.5) * pitch, pitch));
     ink.save();
     ink.beginPath();
@@ -168,11 +179,12 @@ export function createTimelineView(canvas, look) {
     ink.fill();
   }
 
-  /** Time (ns) under a point: of the whole run on the strip, of the lanes' stretch below it. */
-  function timeAt(x, y) {
+  /** The place on the axis under a point: of the whole run on the strip, of the lanes' stretch
+   * below it. */
+  function placeAt(x, y) {
     const part = Math.max(0, Math.min(1, (x - place.left) / (place.right - place.left)));
     const { from, to } = place.lanes;
-    return onStrip(y) ? part * place.end : from + part * (to - from);
+    return onStrip(y) ? axis.from + part * (axis.to - axis.from) : from + part * (to - from);
   }
 
   const onStrip = (y) => place.strip !== null && y < place.strip.bottom;
@@ -194,5 +206,5 @@ export function createTimelineView(canvas, look) {
   /** How many lanes are shown, where that is not all; else null. */
   const shownOf = () => (place.strip ? lanes.length : null);
 
-  return { shownOf, draw, timeAt, at, onCursor, onStrip, sheets: () => sheets, restyle: () => { sheetKey = ""; } };
+  return { shownOf, draw, placeAt, at, onCursor, onStrip, sheets: () => sheets, restyle: () => { sheetKey = ""; } };
 }

@@ -1,23 +1,35 @@
-// Host: a page of its own. The trace lies in the page as JSON text; step and selection are in the
-// link: #step=41&select=7.
+// Host: a page of its own. One to four traces lie in the page as JSON text; step and selection are
+// in the link: #step=41&select=7.
 
 import { createStage } from "../stage.js";
+import { createComparison } from "./compare.js";
 import { unpacked } from "./packed.js";
 
 export async function mountPage() {
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
-  const trace = read("minillm-trace");
+  const data = JSON.parse(document.getElementById("minillm-trace").textContent);
+  const { options } = data;
+  const traces = data.traces ?? [data];
   const root = document.getElementById("minillm-stage");
-  const stage = createStage(root, { ...trace.options, ...asked(), wholePage: true, onState: note });
+  const given = { ...options, ...asked(), wholePage: true, onState: note };
+  const shown = traces.length > 1 ? await several(root, traces, given) : await one(root, traces[0], given);
+  window.addEventListener("hashchange", () => {
+    const { start, select } = asked();
+    if (start !== undefined) shown.seek(start);
+    shown.select(select ?? null, true);
+  });
+  window.minillmStage = shown;
+}
+
+async function one(root, trace, options) {
+  const stage = createStage(root, options);
   stage.announce(trace.header);
   const { header, records } = await unpacked(trace);
   stage.load(header, records);
-  window.addEventListener("hashchange", () => {
-    const { start, select } = asked();
-    if (start !== undefined) stage.seek(start);
-    stage.select(select ?? null, true);
-  });
-  window.minillmStage = stage;
+  return stage;
+}
+
+async function several(root, traces, options) {
+  return createComparison(root, await Promise.all(traces.map(unpacked)), { height: window.innerHeight, ...options });
 }
 
 /** What the link asks for. */

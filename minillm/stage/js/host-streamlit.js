@@ -70,20 +70,20 @@ function receive(mount, data) {
   if (mount.next !== mount.acked && (more || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
 }
 
-function beginning({ goto }) {
+export function beginning({ goto }) {
   const options = {};
   if (Number.isInteger(goto?.step)) Object.assign(options, { start: goto.step, autoplay: false });
   if (typeof goto?.select === "string") options.select = goto.select;
   return options;
 }
 
-function report(mount, { step, selection, playing }) {
+export function report(mount, { step, selection, playing }) {
   mount.serial += 1;
   mount.told = JSON.stringify([step, selection]);
   mount.setStateValue("state", { serial: mount.serial, session: mount.session, step, selection, playing });
 }
 
-function steer(mount, { step, select, heard }) {
+export function steer(mount, { step, select, heard }) {
   const wanted = JSON.stringify([step, select]);
   if (wanted === mount.wanted || heard < mount.serial) return;
   mount.wanted = wanted;

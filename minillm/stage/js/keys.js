@@ -9,8 +9,10 @@ const FOCUSED = { ArrowDown: "next_request", ArrowUp: "previous_request" }; // e
 const CLICKER = { PageUp: "back", PageDown: "step", ArrowUp: "back", ArrowDown: "step", b: "blank",
   ".": "blank" };
 
-export function listenToKeys(root, act, { wholePage, present }) {
-  const keys = present ? { ...KEYS, ...CLICKER } : KEYS;
+const TOGETHER = { t: "axis", d: "difference" };
+
+export function listenToKeys(root, act, { wholePage, present, together }) {
+  const keys = { ...KEYS, ...(present ? CLICKER : {}), ...(together ? TOGETHER : {}) };
   let hovered = false;
   const enter = () => { hovered = true; };
   const leave = () => { hovered = false; };

@@ -43,7 +43,7 @@ export function listenToPointer(root, frame, parts, stage) {
     const onCursor = parts.timeline.onCursor(event.offsetX, event.offsetY, stage.time());
     press = { x: event.clientX, y: event.offsetY, hit: onCursor ? null : hit, moved: onCursor || hit === null };
     canvas.setPointerCapture(event.pointerId);
-    if (press.moved && !onCursor) stage.seekTime(parts.timeline.timeAt(event.offsetX, press.y));
+    if (press.moved && !onCursor) stage.seekAlong(parts.timeline.placeAt(event.offsetX, press.y));
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!press) {
@@ -53,7 +53,7 @@ export function listenToPointer(root, frame, parts, stage) {
       return;
     }
     if (Math.abs(event.clientX - press.x) > DRAG) press.moved = true;
-    if (press.moved) stage.seekTime(parts.timeline.timeAt(event.offsetX, press.y));
+    if (press.moved) stage.seekAlong(parts.timeline.placeAt(event.offsetX, press.y));
   });
   canvas.addEventListener("pointerup", () => {
     if (press && !press.moved) stage.select(press.hit);
