@@ -18,7 +18,7 @@ def test_check_is_what_a_file_gets() -> None:
     assert plain.exit_code == 0, plain.output
     assert plain.stdout == named.stdout
     listed = shell("trace", "--help").stdout
-    for command in ("check", "compare", "trim", "note"):
+    for command in ("check", "compare", "trim", "note", "export"):
         assert command in listed
 
 
@@ -81,3 +81,19 @@ def test_trim_and_note_refuse_what_is_not_there(tmp_path: Path) -> None:
     assert "is empty" in refused(shell("trace", "note", VLLM, " ", "--step", 0))
     assert "no step 99999" in refused(shell("trace", "note", VLLM, "x", "--step", 99999))
     assert not out.exists()
+
+
+def test_export_writes_tables_beside_the_recording(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(VLLM.read_bytes())
+    assert "say as what" in refused(shell("trace", "export", path))
+    assert shell("trace", "export", path, "--csv").exit_code == 0
+    result = shell("trace", "export", path, "--csv", "--parquet", "--to", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "run-requests.csv", "run-requests.parquet",
+        "run-steps.csv", "run-steps.parquet", "run.jsonl",
+    ]  # fmt: skip
+    assert "11 rows" in result.stdout
+    assert (tmp_path / "run-requests.csv").read_text().startswith("request,parent,client,")
+    assert "cannot save" in refused(shell("trace", "export", path, "--csv", "--to", "/nowhere"))

@@ -6,6 +6,7 @@
 // A click on a cell asks for its moment: the trigger `cell` = [waiter, culprit].
 
 const OWN = new Set(["prefill", "decode"]);
+const NOBODY = new Set(["idle", "cut"]); // nobody on record paid for these
 const hueOf = createHues();
 
 function make(tag, className, text) {
@@ -28,10 +29,10 @@ function bar(row, longest) {
     const share = ns / longest;
     const node = make("div", `part ${kind} ${OWN.has(kind) ? "own" : "owed"}`);
     const who = OWN.has(kind) ? row.id : culprit;
-    if (kind !== "idle") node.style.setProperty("--hue", hueOf(who));
+    if (!NOBODY.has(kind)) node.style.setProperty("--hue", hueOf(who));
     node.style.width = `${share * 100}%`;
     node.title = words;
-    if (!OWN.has(kind) && kind !== "idle" && share > 0.035) node.append(make("b", "", who));
+    if (!OWN.has(kind) && !NOBODY.has(kind) && share > 0.035) node.append(make("b", "", who));
     track.append(node);
   }
   return track;

@@ -50,7 +50,12 @@ def read(path: str | os.PathLike[str]) -> FileContent:
 
 
 def write(path: str | os.PathLike[str], lines: Iterable[bytes]) -> None:
-    """Write `lines` to `path`, whole or not at all: an existing file is replaced at the very end,
+    """Write `lines`, as `write_whole` does, each with its newline."""
+    write_whole(path, (line + b"\n" for line in lines))
+
+
+def write_whole(path: str | os.PathLike[str], pieces: Iterable[bytes]) -> None:
+    """Write `pieces` to `path`, whole or not at all: an existing file is replaced at the very end,
     or stays as it was. Raises TraceError when the file cannot be written."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
@@ -58,7 +63,7 @@ def write(path: str | os.PathLike[str], lines: Iterable[bytes]) -> None:
     partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with open(partial, "wb") as file:
-            file.writelines(line + b"\n" for line in lines)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -235,6 +235,18 @@ class Trace:
         from minillm.trace.sharing import sharing
 
         return sharing(self, n)
+
+    def requests_table(self) -> list[dict[str, Any]]:
+        """A row of figures per request; see `minillm.trace.tables`."""
+        from minillm.trace.tables import requests_table
+
+        return requests_table(self)
+
+    def steps_table(self) -> list[dict[str, Any]]:
+        """A row of figures per step; see `minillm.trace.tables`."""
+        from minillm.trace.tables import steps_table
+
+        return steps_table(self)
 
     def to_html(self, path: str | os.PathLike[str], *, language: str = DEFAULT) -> None:
         """Write one self-contained page that plays this trace, offline, in one of

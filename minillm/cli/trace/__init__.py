@@ -11,6 +11,7 @@ from minillm.cli.groups import Several
 from minillm.cli.trace.check import check
 from minillm.cli.trace.compare import compare
 from minillm.cli.trace.edit import note, trim
+from minillm.cli.trace.export import export
 
 
 class _Checked(TyperGroup):
@@ -31,3 +32,4 @@ trace.command("check")(check)
 trace.command("compare", cls=Several)(compare)
 trace.command("trim")(trim)
 trace.command("note")(note)
+trace.command("export")(export)
