@@ -18,7 +18,7 @@ def test_check_is_what_a_file_gets() -> None:
     assert plain.exit_code == 0, plain.output
     assert plain.stdout == named.stdout
     listed = shell("trace", "--help").stdout
-    for command in ("check", "compare", "trim", "note", "export"):
+    for command in ("check", "blame", "compare", "trim", "note", "export"):
         assert command in listed
 
 
@@ -97,3 +97,30 @@ def test_export_writes_tables_beside_the_recording(tmp_path: Path) -> None:
     assert "11 rows" in result.stdout
     assert (tmp_path / "run-requests.csv").read_text().startswith("request,parent,client,")
     assert "cannot save" in refused(shell("trace", "export", path, "--csv", "--to", "/nowhere"))
+
+
+def test_blame_tells_who_waited_for_whom(tmp_path: Path) -> None:
+    lives, matrix = tmp_path / "lives.svg", tmp_path / "matrix.svg"
+    result = shell("trace", "blame", VLLM, "--most", 3, "--lives", lives, "--matrix", matrix)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:4] == ["request,", "ms", "queue", "prefill"]
+    cells = sorted(Trace.load(VLLM).lives().matrix().cells, key=lambda cell: -cell.ns)[:3]
+    assert lines[5:8] == [
+        f"{cell.waiter} lost {cell.ns / 1e6:,.1f} ms to {cell.culprit}, worst in step {cell.step:,}"
+        for cell in cells
+    ]
+    for chart in (lives, matrix):
+        assert chart.read_text().startswith("<svg")
+    assert "not 'x.gif'" in refused(shell("trace", "blame", VLLM, "--matrix", "x.gif"))
+
+
+def test_what_a_foreign_file_says_is_no_markup(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.jsonl"
+    header, *rest = VLLM.read_text().splitlines()
+    header = header.replace('"scheduler":"vllm"', '"scheduler":"[/b] x"')
+    rest = [line.replace('"10"', '"[/i]"') for line in rest]
+    path.write_text("\n".join([header, *rest]) + "\n")
+    assert "[/b] x" in shell("trace", path).stdout
+    assert "[/i]" in shell("trace", "blame", path).stdout
+    assert "A: [/b] x" in shell("trace", "compare", path, path).stdout

@@ -47,10 +47,11 @@ def memory_chart(
     ]
     cursor = [] if step is None or not memory.end else [{"seconds": memory.end[step] / 1e9}]
     last = seconds if seconds is not None else memory.end[-1] / 1e9 if memory.end else 0.0
+    first = 0.0 if trace.base is None else trace.base.time / 1e9
     x = alt.X(
         "seconds:Q",
         title=say(language, "charts.seconds"),
-        scale=alt.Scale(domain=[0, max(last, 1e-9)], nice=False),
+        scale=alt.Scale(domain=[first, max(last, first + 1e-9)], nice=False),
     )
     stack = kinds[::-1]  # the legend in the order of the stack
     colours = alt.Scale(

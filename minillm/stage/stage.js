@@ -428,7 +428,8 @@ export function createStage(root, options = {}) {
 
   function axis() {
     if (by === "step") return stepAxis(recording.steps, length ?? recording.length);
-    return timeAxis(length ?? axisEnd(recording.timeline.end, live && !recording.closing));
+    const { begin, end } = recording.timeline;
+    return timeAxis(length ?? axisEnd(end, live && !recording.closing), length === undefined ? begin : 0);
   }
 
   /** Show the moment and the selection of the leader. */

@@ -134,7 +134,8 @@ test("a stretch cut out of a run: who ran before it has no wait in its lane", ()
   ]);
   const { lanes } = recording.timeline;
   assert.deepEqual(lanes.get("a").segments, [DECODE, 100, 110]);
-  assert.deepEqual(lanes.get("b").segments, [WAITING, 0, 110]);
+  assert.deepEqual(lanes.get("b").segments, [WAITING, 100, 110]);
+  assert.equal(recording.timeline.begin, 100);
   assert.equal(recording.stateAt(-1).sequences.size, 2);
   assert.equal(recording.stateAt(0).sequences.get("a").outputs, 2);
 });

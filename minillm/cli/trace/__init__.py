@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from minillm.cli.groups import Several
+from minillm.cli.trace.blame import blame
 from minillm.cli.trace.check import check
 from minillm.cli.trace.compare import compare
 from minillm.cli.trace.edit import note, trim
@@ -29,6 +30,7 @@ trace = typer.Typer(
     no_args_is_help=True,
 )
 trace.command("check")(check)
+trace.command("blame")(blame)
 trace.command("compare", cls=Several)(compare)
 trace.command("trim")(trim)
 trace.command("note")(note)

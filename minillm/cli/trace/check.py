@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from minillm.cli.chart import check_chart, save_chart
 from minillm.cli.figures import figures
@@ -66,7 +67,7 @@ def _header(header: Header) -> Table:
     }
     for name, value in rows.items():
         if value:
-            table.add_row(name, printable(value))
+            table.add_row(name, Text(printable(value)))
     return table
 
 

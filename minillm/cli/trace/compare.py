@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from minillm.bench.settings import parse_limits
 from minillm.cli.chart import check_chart, save_chart
@@ -55,7 +56,7 @@ def _table(found: Comparison, rows: list[Row]) -> Table:
     table.caption_justify = "left"
     table.add_column("")
     for name in found.names:
-        table.add_column(printable(name), justify="right")
+        table.add_column(Text(printable(name)), justify="right")
     for row in rows:
         cells = [
             f"[bold]{number(value)} *[/bold]" if run in row.winners else f"{number(value)}  "

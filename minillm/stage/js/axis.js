@@ -25,8 +25,8 @@ export function timeLabel(ns, span) {
 }
 
 /** The axis in engine time (ns). `of(ns)` is a place on the axis, `timeOf(place)` its ns. */
-export function timeAxis(end) {
-  return { from: 0, to: Math.max(1, end), least: 1000, of: (ns) => ns, timeOf: (place) => place, label: timeLabel };
+export function timeAxis(end, begin = 0) {
+  return { from: begin, to: Math.max(begin + 1, end), least: 1000, of: (ns) => ns, timeOf: (place) => place, label: timeLabel };
 }
 
 /** The axis in steps, up to `count` of them: position n is the end of the step there. */

@@ -29,6 +29,7 @@ export function createRecording(header) {
         if ((position + 1) % interval === 0) keep(position);
       } else if (record.keyframe !== undefined && !steps.length) {
         base = stateFromKeyframe(header, record);
+        timeline.begin = base.time;
         front = copyState(base);
         current = { position: -1, state: copyState(base) };
       } else if (record.note !== undefined) {

@@ -17,6 +17,7 @@ export function createTimeline() {
     preemptions: [], // positions of steps with a preemption
     pressure: [], // per step: time lost to waiting and stalls, and what else is worth a look
     crowd: { end: [], running: [], waiting: [] }, // per step: when it ended (ns), how many then
+    begin: 0, // of a stretch cut out of a run: when it was cut
     end: 0,
     stalledBefore: 0,
     most: 0, // sequences admitted at once, at most
@@ -61,11 +62,12 @@ export function extendTimeline(timeline, position, state) {
     if (sequence.phase === "waiting") {
       waiting += 1;
       const kind = sequence.preemptions ? LOST : WAITING;
-      extend(lane, kind, lane.segments.length ? start : Math.min(start, sequence.arrival), time);
+      const since = Math.max(timeline.begin, Math.min(start, sequence.arrival));
+      extend(lane, kind, lane.segments.length ? start : since, time);
     } else {
       const before = sequence.admitted_at !== null && sequence.admitted_at < start; // step 0: a cut
       if (!lane.segments.length && sequence.arrival < start && !before) {
-        extend(lane, WAITING, sequence.arrival, start);
+        extend(lane, WAITING, Math.max(timeline.begin, sequence.arrival), start);
       }
       if (row) extend(lane, { prefill: PREFILL, decode: DECODE, dead: DEAD }[row], start, time);
       else if (sequence.phase !== "finished") extend(lane, STALLED, start, time);
