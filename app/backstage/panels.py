@@ -89,7 +89,7 @@ def recording(session: Session) -> None:
     name, spoken = files.name_of(trace), language()
     st.download_button(
         say("live.download_trace"),
-        lambda: files.as_trace(trace),
+        lambda: files.as_trace(trace, spoken),
         f"{name}.jsonl",
         "application/jsonl",
         on_click="ignore",

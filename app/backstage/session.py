@@ -25,6 +25,7 @@ from backstage.way import Way
 from minillm.recordings import names
 from minillm.request import SamplingParams
 from minillm.trace.fold import TraceError
+from minillm.trace.trace import Trace
 
 OWN_PROMPT_TOKENS = 60
 MOST_REJECTIONS = 3  # told at once
@@ -95,7 +96,12 @@ class Session:
         if now != query and (now or self.link()):
             st.query_params.from_dict(query)
 
-    def look_at(self, step: int, select: str | None) -> None:
+    def show(self, shown: Shown) -> None:
+        """Put something else on the stage, from its beginning."""
+        self.shown = shown
+        self.look_at(None, None)
+
+    def look_at(self, step: int | None, select: str | None) -> None:
         """Let the stage stand at `step`, with a request picked out."""
         self.look = replace(self.look, step=step, select=select)
 
@@ -115,12 +121,12 @@ class Session:
         self.put(replace(choice, scheduler=scene.scheduler, memory=scene.memory))
         self.problems, self.prompt_note = [], None
         desk().reset()
-        self.shown = self._recording_of(self.choice)
+        self.show(self._recording_of(self.choice))
 
     def way_changed(self) -> None:
         """A live run stays on the stage until the next begins."""
         if self.shown.run is None:
-            self.shown = self._recording_of(self.choice)
+            self.show(self._recording_of(self.choice))
 
     def ask_to_run(self, scheduler: str | None = None, memory: str | None = None) -> None:
         """Start a live run in this run of the script (not here, so that a spinner can show), with
@@ -138,7 +144,7 @@ class Session:
         desk().reset()
         self.problems, self.prompt_note = [], None
         self.put(in_scene(self.choice.scene))
-        self.shown = self._recording_of(self.choice)
+        self.show(self._recording_of(self.choice))
 
     def send(self) -> None:
         """Send the visitor's own prompt to the live engine."""
@@ -174,7 +180,28 @@ class Session:
                 self.problems = [str(error).replace(str(path), upload.name)]
                 return
         desk().reset()
-        self.shown = shown
+        self.show(shown)
+
+    def open_bundled(self) -> None:
+        """Open one of the recordings that come with minillm."""
+        name = st.session_state.bundled
+        if name is not None:
+            self.problems = []
+            desk().reset()
+            self.show(from_bundle(name))
+
+    def put_recording(self, make: Callable[[], Trace], keep: int | None = None) -> None:
+        """Show what is made of the run in hand, at step `keep` if given; or say why it cannot
+        be."""
+        try:
+            trace = make()
+        except TraceError as error:
+            self.problems = [str(error)]
+            return
+        self.problems = []
+        desk().reset()
+        self.show(Shown(trace, self.shown.source))
+        self.look_at(keep, None)
 
     # ---- in the run of the script --------------------------------------------------------------
 
@@ -197,7 +224,7 @@ class Session:
         self.problems, self.prompt_note = [], None
         choice = self.choice
         with self._told():
-            self.shown = live(desk().start(weights().get(choice.model.strip()), choice))
+            self.show(live(desk().start(weights().get(choice.model.strip()), choice)))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -220,7 +247,7 @@ class Session:
         hears which and how far. On failure say why."""
         self.wants_runs, self.problems = False, []
         if self.shown.run is not None:
-            self.shown = Shown(self.shown.trace, "live")
+            self.show(Shown(self.shown.trace, "live"))
         with self._told(), desk().alone():
             loaded = weights().get(self.choice.model.strip())
             for number, way in enumerate(ways):

@@ -31,6 +31,7 @@ CSS = """
 .st-key-view { border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page { padding: 12px 20px 14px; border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page { gap: 6px; }
+.st-key-take [data-testid="stVerticalBlock"], .st-key-take { gap: 6px; }
 .st-key-page h3 { font-size: 18px; padding: 14px 0 4px; }
 .st-key-headline p { font-size: 20px; line-height: 1.4; }
 .st-key-below { padding: 20px; }

@@ -14,7 +14,8 @@ from minillm.live import FULL_SPEED
 from minillm.stage.streamlit_host import stage
 
 TICK = 0.2  # seconds; faster ticks lose updates
-MOMENT = 560  # CSS px of a stage below other matter
+STAGE, MOMENT = "stage", "moment"  # the keys
+MOMENT_HEIGHT = 560  # CSS px of a stage below other matter
 HAIRLINE = 2  # CSS px
 FIRST_FRAME = 3500  # ms for which a recording rests on the step that makes its point
 
@@ -30,55 +31,66 @@ def draw(session: Session) -> None:
 
 def draw_moment(session: Session) -> None:
     """The stage below a page's own matter: it stands at a moment of what has been recorded."""
-    shown, look = session.shown, session.look
-    shown.catch_up()
-    start = shown.start if look.step is None else look.step
+    session.shown.catch_up()
     with st.container(key="view"):
-        stage(
-            shown.header,
-            shown.records,
-            key="moment",
-            session=shown.session,
-            height=MOMENT,
-            language=language(),
-            start=start,
-            **({} if look.select is None else {"select": look.select}),
-        )
+        _moment(session)
+    session.write_link()
+
+
+def _moment(session: Session) -> None:
+    shown, look = session.shown, session.look
+    stage(
+        shown.header,
+        shown.records,
+        key=MOMENT,
+        session=shown.session,
+        height=MOMENT_HEIGHT,
+        language=language(),
+        step=shown.start if look.step is None else look.step,
+        select=look.select,
+        on_state=lambda: remember(session, MOMENT),
+    )
 
 
 def _tick(session: Session, ticking: bool, height: int) -> None:
     shown = session.shown
     shown.catch_up()
     replay = shown.run is None
-    options = _options(session)
     stage(
         shown.header,
         shown.records,
-        key="stage",
+        key=STAGE,
         session=shown.session,
         mode="replay" if replay else "live",
         running=shown.engine_runs,
         height=height,
         language=language(),
+        step=session.look.step if replay else None,
+        select=session.look.select,
         on_control=lambda: obey(session),
-        **options,
+        on_state=(lambda: remember(session, STAGE)) if replay else None,
+        **_options(session),
     )
+    session.write_link()
     if shown.grows != ticking:
         st.rerun()
 
 
 def _options(session: Session) -> dict[str, Any]:
-    """Where a recording begins and how: at the link's moment it stands still."""
-    look, options = session.look, {}
-    if look.present:
+    """How the stage begins. They stay as they are while it shows the same."""
+    options: dict[str, Any] = {}
+    if session.look.present:
         options |= {"present": True, "wholePage": True}
-    if look.select is not None:
-        options["select"] = look.select
-    if session.shown.run is None and look.step is not None:
-        return options | {"start": look.step}
     if session.shown.run is None:
         options |= {"autoplay": True, "start": session.shown.start, "hold": FIRST_FRAME}
     return options
+
+
+def remember(session: Session, key: str) -> None:
+    """Let the link say where the stage stands; no moment while it plays."""
+    state = st.session_state[key].get("state")
+    if state and state["session"] == session.shown.session:
+        session.look_at(None if state["playing"] else state["step"], state["selection"])
 
 
 def obey(session: Session) -> None:

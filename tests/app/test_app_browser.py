@@ -179,6 +179,20 @@ def test_sessions_do_not_disturb_each_other_and_end_with_their_tabs(
     wait(lambda: not status.engines(), "for the second to end")
 
 
+def test_the_link_says_where_a_recording_stands(tab: Any) -> None:
+    one = tab("?scene=memory")
+    one.press("Space")
+    one.until(lambda r: not r["playing"])
+    one.press("ArrowRight")
+    step = one.read()["step"]
+    one.page.wait_for_url(f"**/?scene=memory&step={step}")
+    one.press("Space")
+    one.page.wait_for_url("**/?scene=memory")
+    two = tab(f"?scene=memory&step={step}&select=3")
+    read = two.until(lambda r: r["selection"] == "3")
+    assert (read["step"], read["playing"]) == (step, False)
+
+
 def test_it_is_dark_where_the_visitor_is(tab: Any) -> None:
     one = tab("?scene=static", "dark")
     one.until(lambda r: r["theme"] == "dark")

@@ -48,8 +48,8 @@ def test_the_page_shows_the_session_s_run_and_jumps_to_a_cell(page: Any) -> None
     cell = next(iter(cells_of(session.shown.lives()).values()))
     session.look_at(cell.step, cell.waiter)
     at.run()
-    options = drawn(at, "stage")["options"]
-    assert (options["start"], options["select"]) == (cell.step, cell.waiter)
+    goto = drawn(at, "stage")["goto"]
+    assert (goto["step"], goto["select"]) == (cell.step, cell.waiter)
     assert at.query_params["step"] == str(cell.step)
 
 

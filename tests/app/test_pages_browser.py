@@ -94,3 +94,24 @@ def test_glossary_a_word_finds_its_terms(tab: Any) -> None:
     one.page.keyboard.press("Enter")
     one.page.get_by_role("heading", name="Serving").wait_for(state="detached")
     one.page.get_by_text("copy-on-write —").wait_for()
+
+
+def test_recordings_a_note_is_pinned_where_the_stage_stands_and_taken_away(tab: Any) -> None:
+    one = tab("recordings?scene=memory&step=40")
+    one.press("ArrowRight")
+    one.page.wait_for_url("**/recordings?scene=memory&step=41")
+    one.page.get_by_label("Note on step 41").fill("Seven of eight decode.")
+    one.page.get_by_role("button", name="Pin the note").click()
+    one.page.get_by_role("button", name="Step 41").wait_for()
+    one.until(lambda r: r["step"] == 41)
+    one.picture("recordings")
+    with one.page.expect_download() as download:
+        one.page.get_by_role("button", name="Trace file").click()
+    text = download.value.path().read_text()
+    assert "Seven of eight decode." in text
+    slider = one.page.get_by_role("slider").nth(1)
+    for _ in range(3):
+        slider.press("ArrowLeft")
+    one.page.get_by_role("button", name="Cut the rest away").click()
+    one.page.get_by_text("470 steps").wait_for()
+    assert one.page.get_by_role("button", name="Step 41").count() == 1

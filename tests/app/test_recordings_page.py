@@ -1,0 +1,75 @@
+"""The Recordings page: open, take away, cut, annotate."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backstage.files import FORMATS
+from backstage.shown import from_bundle, from_file
+
+
+@pytest.fixture
+def trace() -> Any:
+    return from_bundle("memory-vllm").trace
+
+
+@pytest.mark.parametrize("key", FORMATS)
+def test_every_file_holds_the_run(key: str, trace: Any, tmp_path: Path) -> None:
+    content = FORMATS[key][2](trace, "zh")
+    if key == "trace":
+        path = tmp_path / "x.jsonl"
+        path.write_bytes(content)
+        assert list(from_file(path, "x").trace.lines()) == list(trace.lines())
+    elif key == "page":
+        assert b'lang="zh' in content
+        assert trace.header.scene.encode() in content
+    elif key == "perfetto":
+        names = {event.get("name") for event in json.loads(content)["traceEvents"]}
+        assert "prefill" in " ".join(map(str, names))
+    else:
+        rows = list(csv.DictReader(content.decode().splitlines()))
+        assert [row["request"] for row in rows] == [r.id for r in trace.requests]
+        assert [int(row["finished_ns"]) for row in rows] == [r.finished_at for r in trace.requests]
+
+
+def test_a_bundled_recording_is_opened_on_every_page(page: Any) -> None:
+    at = page("recordings")
+    at.selectbox(key="bundled").select("two-tenants-vtc").run()
+    assert at.session_state["session"].shown.trace.header.scheduler == "vtc"
+    at.switch_page("blocking.py").run()
+    assert at.session_state["session"].shown.trace.header.scheduler == "vtc"
+    assert not at.exception
+
+
+def test_a_stretch_is_cut_out(page: Any) -> None:
+    at = page("recordings", scene="memory")
+    assert at.button(key="cut").disabled
+    session = at.session_state["session"]
+    at.slider(key=f"cut-{session.shown.session}").set_range(40, 80).run()
+    at.button(key="cut").click().run()
+    assert len(session.shown.trace.steps) == 41
+    assert not at.exception
+    assert any("41 steps" in each.value for each in at.markdown)
+
+
+def test_a_note_is_pinned_to_the_step_that_is_shown_and_removed(page: Any) -> None:
+    at = page("recordings", scene="memory", step="33")
+    session = at.session_state["session"]
+    at.text_area(key="note-text").set_value("Look <b>here</b>")
+    at.button(key="pin").click().run()
+    (note,) = session.shown.trace.notes
+    assert (note.note, note.text) == (33, "Look <b>here</b>")
+    assert any("\\<b\\>" in each.value for each in at.markdown)
+    assert at.query_params["step"] == "33"
+    at.button(key="unpin-0").click().run()
+    assert session.shown.trace.notes == ()
+
+
+def test_an_empty_note_is_refused_with_a_reason(page: Any) -> None:
+    at = page("recordings")
+    at.button(key="pin").click().run()
+    assert "say something" in at.error[0].value
