@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import msgspec
 import streamlit as st
 
 from backstage import terms
 from backstage.contestants import LETTERS, ways_of
-from backstage.front import stages
+from backstage.own import AXES
 from backstage.session import Session
 from backstage.shown import point_of
 from backstage.speech import language, say
+from backstage.way import write
 from backstage.words import inert
 from minillm.config import ConfigError
-from minillm.messages import spoken
-from minillm.trace.compare import Comparison, Row
+from minillm.stage.streamlit_host import stages
+from minillm.trace.compare import Comparison, Difference, Row
 from minillm.trace.fold import TraceError
 from minillm.trace.trace import Trace
 
@@ -26,7 +28,9 @@ _TERMS = {
     "output_throughput": "throughput",
     "request_goodput": "goodput",
 }
-TOLD = 2  # differences
+_KEY = "together"
+HEIGHTS = (572, 1000)  # CSS px of one row of stages, and of two
+MARKED = 12  # differences on the time line
 
 
 def draw(session: Session) -> None:
@@ -43,8 +47,6 @@ def draw(session: Session) -> None:
             return
         with st.container(key="headline"):
             st.markdown(headline(compared))
-        told = [each.told(compared.names, language()) for each in compared.differences(TOLD)]
-        st.caption(inert(" · ".join(told)) or say("compare.same"))
     _stages(session, compared)
     with st.container(key="below"):
         _figures(compared)
@@ -72,35 +74,61 @@ def _names(found: dict[str, Trace]) -> list[str]:
 
 
 def _stages(session: Session, compared: Comparison) -> None:
-    traces = []
-    for run in compared.traces:
-        header, *records = run.lines()
-        traces.append(
-            {
-                "header": msgspec.json.decode(header),
-                "records": [msgspec.json.decode(line) for line in records],
-            }
-        )
+    own, look = session.own, session.look
+    traces = [_parsed(run) for run in compared.traces]
+    lengths = [run.duration if own["axis"] == "time" else len(run) for run in compared.traces]
+    leader = compared.traces[lengths.index(max(lengths))]
+    rows = -(-len(traces) // 2)
     with st.container(key="view"):
-        stages()(
-            key="together",
-            data={
-                "traces": traces,
-                "names": compared.names,
-                "moment": _moment(compared.traces[0]),
-                "axis": session.own["axis"],
-                "options": {"language": spoken(language()), "present": session.look.present},
-            },
+        stages(
+            traces,
+            key=_KEY,
+            session=f"{session.choice.scene} {session.choice.seed} {write(ways_of(session))} "
+            + " ".join(run.header.device for run in compared.traces),
+            names=compared.names,
+            axis=own["axis"],
+            differences=[_marked(compared, each) for each in compared.differences(MARKED)],
+            height=HEIGHTS[rows - 1],
+            language=language(),
+            step=look.step,
+            select=look.select,
+            on_state=lambda: _remember(session),
+            start=_moment(compared.traces[0], leader),
+            **({"present": True, "wholePage": True} if look.present else {}),
         )
 
 
-def _moment(trace: Trace) -> dict[str, int]:
-    """Where the first run makes its point."""
-    step = point_of(trace)
-    if step is None:
-        return {"time": 0, "step": 0}
-    at = trace.steps[step - trace.steps[0].index]
-    return {"time": at.start + at.duration, "step": step}
+def _parsed(run: Trace) -> tuple[dict[str, Any], list[Any]]:
+    header, *records = run.lines()
+    return msgspec.json.decode(header), [msgspec.json.decode(line) for line in records]
+
+
+def _marked(compared: Comparison, each: Difference) -> dict[str, Any]:
+    """A difference at the moment at which it begins to show."""
+    (times,) = [row for row in compared.requests if row.request == each.request]
+    since = (times.first_token if each.what == "first_token" else times.end)[each.sooner]
+    arrival = next(r.arrival for r in compared.traces[0].requests if r.id == each.request)
+    return {"time": arrival + (since or 0), "text": each.told(compared.names, language())}
+
+
+def _moment(first: Trace, leader: Trace) -> int | None:
+    """The step of the leader at which the first run makes its point."""
+    point = point_of(first)
+    if point is None:
+        return None
+    step = next(each for each in first.steps if each.index == point)
+    end = step.start + step.duration
+    there = (each.index for each in leader.steps if each.start + each.duration >= end)
+    return next(there, None)
+
+
+def _remember(session: Session) -> None:
+    """Let the link say where the stages stand, and on which axis."""
+    state = st.session_state[_KEY].get("state")
+    if state:
+        session.look_at(None if state["playing"] else state["step"], state["selection"])
+        if state.get("axis") in AXES:
+            st.session_state[session.key("axis")] = state["axis"]
 
 
 def _figures(compared: Comparison) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import streamlit as st
 
-from backstage.own import AXES
 from backstage.session import Session
 from backstage.speech import say, speaker
 from backstage.way import DEVICES, FEWEST, MOST, REAL, RECORDED, Way
@@ -64,15 +63,6 @@ def _bar(session: Session) -> None:
         kind = "primary" if lacking else "secondary"
         if lacking or any(way.device == REAL for way in ways):
             st.button(say("compare.run"), key="runs", type=kind, on_click=session.ask_for_runs)
-        st.space("stretch")
-        st.segmented_control(
-            say("compare.axis"),
-            AXES,
-            key=session.key("axis"),
-            format_func=lambda axis: told(f"compare.axis_{axis}"),
-            label_visibility="collapsed",
-            required=True,
-        )
 
 
 def _lacks(session: Session, way: Way) -> bool:

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from minillm.trace.digest import RequestRecord
+from minillm.trace.tables import encode_table, requests_table, steps_table
 from minillm.trace.trace import Trace
-
-_COLUMNS: Mapping[str, Callable[[RequestRecord], object]] = {
-    "request": lambda r: r.id,
-    "client": lambda r: r.client,
-    "priority": lambda r: r.priority,
-    "arrival_ns": lambda r: r.arrival,
-    "admitted_ns": lambda r: r.admitted_at,
-    "first_token_ns": lambda r: r.first_token_at,
-    "finished_ns": lambda r: r.finished_at,
-    "prompt_tokens": lambda r: r.prompt_len,
-    "cached_tokens": lambda r: r.cached_tokens,
-    "output_tokens": lambda r: r.output_len,
-    "preemptions": lambda r: r.preemptions,
-    "finish_reason": lambda r: r.finish_reason,
-    "rejected": lambda r: r.rejected,
-}
 
 
 def name_of(trace: Trace) -> str:
@@ -45,13 +27,12 @@ def as_perfetto(trace: Trace, language: str) -> bytes:
     return _written(trace.to_perfetto)
 
 
-def as_csv(trace: Trace, language: str) -> bytes:
-    """One row per request, times in engine-clock ns."""
-    text = io.StringIO()
-    rows = csv.writer(text)
-    rows.writerow(_COLUMNS)
-    rows.writerows([value(r) for value in _COLUMNS.values()] for r in trace.requests)
-    return text.getvalue().encode()
+def as_requests(trace: Trace, language: str) -> bytes:
+    return encode_table(requests_table(trace), "csv")
+
+
+def as_steps(trace: Trace, language: str) -> bytes:
+    return encode_table(steps_table(trace), "csv")
 
 
 def _written(write: Callable[[Path], None]) -> bytes:
@@ -65,6 +46,7 @@ FORMATS: Mapping[str, tuple[str, str, Callable[[Trace, str], bytes]]] = {
     "trace": (".jsonl", "application/jsonl", as_trace),
     "page": (".html", "text/html", as_page),
     "perfetto": (".perfetto.json", "application/json", as_perfetto),
-    "csv": (".csv", "text/csv", as_csv),
+    "requests": (".requests.csv", "text/csv", as_requests),
+    "steps": (".steps.csv", "text/csv", as_steps),
 }
 """Format → ending, media type, how it is made; `language` is for what people read in it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minillm.stage.bundle import HERE as STAGE
-from minillm.stage.bundle import join, stylesheet
+from minillm.stage.bundle import join
 
 FRONT = Path(__file__).parents[1] / "front"
 
@@ -21,16 +21,6 @@ def part(name: str) -> Callable[..., Any]:
     script = join(STAGE / "js" / "palette.js") + (FRONT / f"{name}.js").read_text(encoding="utf-8")
     style = (FRONT / f"{name}.css").read_text(encoding="utf-8")
     return component(f"minillm_{name}", js=script, css=style)
-
-
-@cache
-def stages() -> Callable[..., Any]:
-    """Two to four stages on one clock."""
-    from streamlit.components.v2 import component
-
-    script = join(STAGE / "stage.js") + (FRONT / "together.js").read_text(encoding="utf-8")
-    style = stylesheet() + (FRONT / "together.css").read_text(encoding="utf-8")
-    return component("minillm_together", js=script, css=style)
 
 
 def nothing() -> None:

@@ -46,9 +46,10 @@ def _moment(session: Session) -> None:
         session=shown.session,
         height=MOMENT_HEIGHT,
         language=language(),
-        step=shown.start if look.step is None else look.step,
+        step=look.step,
         select=look.select,
         on_state=lambda: remember(session, MOMENT),
+        start=shown.start,
     )
 
 
