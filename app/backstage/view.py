@@ -50,6 +50,7 @@ def _moment(session: Session) -> None:
         select=look.select,
         on_state=lambda: remember(session, MOMENT),
         start=shown.start,
+        **_bare(session),
     )
 
 
@@ -79,12 +80,17 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
 
 def _options(session: Session) -> dict[str, Any]:
     """How the stage begins. They stay as they are while it shows the same."""
-    options: dict[str, Any] = {}
+    options = _bare(session)
     if session.look.present:
         options |= {"present": True, "wholePage": True}
     if session.shown.run is None:
         options |= {"autoplay": True, "start": session.shown.start, "hold": FIRST_FRAME}
     return options
+
+
+def _bare(session: Session) -> dict[str, Any]:
+    """The option that takes the stage's controls away."""
+    return {"bare": True} if "controls" in session.look.hide else {}
 
 
 def remember(session: Session, key: str) -> None:

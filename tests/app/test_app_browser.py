@@ -193,6 +193,17 @@ def test_the_link_says_where_a_recording_stands(tab: Any) -> None:
     assert (read["step"], read["playing"]) == (step, False)
 
 
+def test_a_link_hides_all_but_the_stage_and_its_keys(tab: Any) -> None:
+    one = tab("?scene=memory&hide=nav,bar,question,figures,controls")
+    one.press("Home")
+    one.until(lambda r: r["step"] == 0)
+    assert not one.page.locator(".ms-controls").is_visible()
+    assert one.page.get_by_role("button").locator("visible=true").count() == 0
+    box = one.page.locator(".minillm-stage").bounding_box()
+    assert box["y"] < 5
+    assert box["height"] > 700
+
+
 def test_it_is_dark_where_the_visitor_is(tab: Any) -> None:
     one = tab("?scene=static", "dark")
     one.until(lambda r: r["theme"] == "dark")

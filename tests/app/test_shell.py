@@ -67,6 +67,11 @@ def test_a_link_hides_what_it_says(page, part: str, gone: str) -> None:
     assert gone not in seen(page(hide=part))
 
 
+def test_the_stage_s_controls_go_where_a_link_hides_them(page) -> None:
+    assert stage_options(page(hide="controls"))["bare"] is True
+    assert "bare" not in stage_options(page())
+
+
 def test_a_presentation_shows_the_stage_alone_and_large(page) -> None:
     at = page(present="on")
     assert not at.get("page_link")
