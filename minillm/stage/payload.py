@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 PACK_FROM = 1_000_000  # characters of records
 FEWEST, MOST = 2, 4  # traces of a comparison
@@ -23,11 +24,15 @@ def payload(header_json: str, record_lines: Iterable[str], options_json: str = "
     """
     records = f"[{','.join(needed(record_lines))}]"
     if len(records) >= PACK_FROM:
-        packed = gzip.compress(records.encode(), mtime=0)
-        what = f'"packed":"{base64.b64encode(packed).decode()}"'
+        what = f'"packed":"{packed(records.encode())}"'
     else:
         what = f'"records":{records}'
     return f'{{"header":{header_json.strip()},"options":{options_json},{what}}}'
+
+
+def packed(records_json: bytes) -> str:
+    """A JSON list of records as js/packed.js unpacks it."""
+    return base64.b64encode(gzip.compress(records_json, compresslevel=5, mtime=0)).decode()
 
 
 def needed(record_lines: Iterable[str]) -> Iterable[str]:
@@ -64,4 +69,5 @@ def together(traces: Iterable[tuple[str, Iterable[str]]]) -> str:
 
 def lines_of(header: Mapping[str, Any], records: Iterable[Any]) -> tuple[str, Iterable[str]]:
     """The parsed lines of a trace file as text again."""
-    return json.dumps(header), (json.dumps(each, separators=(",", ":")) for each in records)
+    encode = msgspec.json.encode
+    return encode(header).decode(), (encode(record).decode() for record in records)

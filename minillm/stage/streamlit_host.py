@@ -4,7 +4,7 @@ Fragments that tick faster than the browser answers lose updates, so nothing her
 arriving: each call sends the records that the stage has not acknowledged yet, marked with the
 index of the first, and the stage says through its state `ack` how far it is. An acknowledgement
 costs a rerun; the stage sends one at most once a second, at once where records are missing, and
-none for a recording that arrived whole.
+none for a short recording that arrived whole. A long recording is sent at once, packed.
 
 Step and selection go both ways, so that a link can hold them. Out: with `on_state`, the stage
 reports `state` = `{"step", "selection", "playing", …}` where it rests (and once when it starts to
@@ -27,14 +27,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from minillm.messages import DEFAULT, spoken
 from minillm.stage.bundle import bundle, stylesheet
-from minillm.stage.payload import comparison, lines_of, together
+from minillm.stage.payload import comparison, lines_of, packed, together
 
 if TYPE_CHECKING:
     from streamlit.components.v2.bidi_component import ComponentResult
 
-MOST_PER_CHUNK = 20_000  # records: some 5 MB of a long simulated run
+MOST_PER_CHUNK = 4000  # records; a recording with more is sent whole, packed
 
 
 def stage(
@@ -72,11 +74,9 @@ def stage(
 
     said = st.session_state.get(key)
     first = min(_acknowledged(said, session), len(records))
-    # The stage makes its own keyframes; one that is left out keeps its place in the count.
-    chunk = [
-        {} if i and isinstance(record, dict) and "keyframe" in record else record
-        for i, record in enumerate(records[first : first + MOST_PER_CHUNK], start=first)
-    ]
+    whole = mode == "replay" and len(records) - first > MOST_PER_CHUNK
+    if not whole:
+        st.session_state.pop(f"{key}_packed", None)
     return _component()(
         key=key,
         height=height,
@@ -84,7 +84,8 @@ def stage(
             "session": session,
             "header": header,
             "first": first,
-            "records": chunk,
+            "records": [] if whole else _slim(records, first, first + MOST_PER_CHUNK),
+            "packed": _whole(key, session, records, first) if whole else None,
             "total": len(records),
             "mode": mode,
             "running": running,
@@ -154,6 +155,27 @@ def _acknowledged(state: Any, session: str) -> int:
         return 0
     following = ack.get("next")
     return following if isinstance(following, int) and following >= 0 else 0
+
+
+def _slim(records: Sequence[Any], first: int, end: int) -> list[Any]:
+    """`records` from `first` to `end`. The stage makes its own keyframes: one that is left out
+    keeps its place in the count."""
+    return [
+        {} if i and isinstance(record, dict) and "keyframe" in record else record
+        for i, record in enumerate(records[first:end], start=first)
+    ]
+
+
+def _whole(key: str, session: str, records: Sequence[Any], first: int) -> str:
+    """All records from `first` on, packed; kept for the runs until they are acknowledged."""
+    import streamlit as st
+
+    what = (session, first, len(records))
+    kept = st.session_state.get(f"{key}_packed")
+    if kept is None or kept[0] != what:
+        kept = what, packed(msgspec.json.encode(_slim(records, first, len(records))))
+        st.session_state[f"{key}_packed"] = kept
+    return kept[1]
 
 
 def _heard(said: Any) -> int:

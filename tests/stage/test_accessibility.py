@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import synthetic_traces
 
-from minillm.stage.html import to_html
+from minillm.stage.html import comparison_to_html, to_html
 
 playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -80,6 +80,21 @@ def test_axe_finds_nothing(open_page: Any, trace: Any, options: dict[str, Any], 
         (rule["id"], rule["impact"], [node["html"][:120] for node in rule["nodes"]])
         for rule in found
     ] == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_a_comparison(browser: Any, tmp_path: Path, theme: str) -> None:
+    traces = [synthetic_traces.lines(t()) for t in (synthetic_traces.one_long, _noted)]
+    told = [{"time": 300_000_000, "text": "7: first token sooner"}]
+    path = tmp_path / "comparison.html"
+    path.write_text(comparison_to_html(traces, differences=told, theme=theme, names=["A", "B"]))
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, bypass_csp=True)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    page.wait_for_function("() => window.minillmStage?.leader().readout().length > 0")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(rule["id"], [node["html"][:120] for node in rule["nodes"]]) for rule in found] == []
+    context.close()
 
 
 def test_the_step_is_told_at_rest_and_not_while_it_plays(open_page: Any) -> None:

@@ -18,6 +18,7 @@ import synthetic_traces
 
 from minillm.stage import compare, comparison_to_html, show, to_html
 from minillm.stage.bundle import BundleError, bundle, join, stylesheet
+from minillm.stage.payload import packed
 from minillm.stage.streamlit_host import _acknowledged
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -170,6 +171,24 @@ def test_the_read_out_arrives_though_timers_come_early(page: Any) -> None:
     for n in range(10, 25, 3):
         page.evaluate(f"() => host('a', {n}, {n + 3})")
         page.wait_for_function(f"() => seen().step === {n + 2}", polling=50)
+
+
+@pytest.mark.browser
+def test_a_long_recording_comes_packed_and_once(page: Any) -> None:
+    header, records = synthetic_traces.one_long()
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    whole = packed(json.dumps(records).encode())
+    sent = "mode: 'replay', options: { start: 40 }"
+    page.evaluate(
+        f"(packed) => {{ host('a', 0, 0, {{ {sent}, packed }}); window.p = packed; }}", whole
+    )
+    page.evaluate(f"() => host('a', 0, 0, {{ {sent}, packed: p }})")  # a rerun meanwhile
+    page.wait_for_function("() => seen().step === 40")
+    assert page.evaluate("read")["length"] == len(records) - 1
+    page.wait_for_function("() => sent.some(([, name]) => name === 'ack')")
+    assert page.evaluate("() => sent.at(-1)[2].next") == len(records)
+    page.evaluate(f"() => host('a', {len(records)}, {len(records)}, {{ {sent}, packed: null }})")
+    assert page.evaluate("read")["step"] == 40
 
 
 @pytest.mark.browser

@@ -4,9 +4,9 @@ import { el } from "./dom.js";
 
 function region(name, say) {
   const title = say(`stage.${name}`);
-  const node = el("section", `ms-region ms-${name}`,
-    { "aria-label": title, "data-why": name, tabindex: "0" });
-  const head = el("header", "ms-region-head");
+  const node = el("div", `ms-region ms-${name}`,
+    { role: "group", "aria-label": title, "data-why": name, tabindex: "0" });
+  const head = el("div", "ms-region-head");
   const heading = el("h2", "ms-region-title");
   heading.textContent = title;
   const figure = el("span", "ms-figure");

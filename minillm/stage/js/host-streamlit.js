@@ -4,13 +4,15 @@
 // Data may arrive twice, late or not at all, so chunks say where they start and the stage says how
 // far it is: data = {session, header, first, records, total, mode, running, options, height}, and
 // the state `ack` = {session, next} asks for the record `next`. An ack costs a rerun: it is sent
-// at once when records are missing, and otherwise at most once a second.
+// at once when records are missing, and otherwise at most once a second. A long recording comes as
+// `packed` in place of `records`: js/packed.js.
 //
 // `data.goto` = {step, select, heard} moves the mounted stage: when it changes, unless the host
 // spoke before it had heard the newest `state` = {serial, session, step, selection, playing}, which
 // the stage tells at rest where `data.reports` is set.
 
 import { createStage } from "../stage.js";
+import { unpacked } from "./packed.js";
 
 const ACK_EVERY = 1000; // ms
 const mounts = new WeakMap();
@@ -28,6 +30,7 @@ export function mountStreamlit({ data, parentElement, setStateValue, setTriggerV
   if (data) receive(mount, data);
   return () => {
     clearTimeout(mount.timer);
+    mount.look = null;
     mount.stage?.destroy();
     mount.root.remove();
     mounts.delete(parentElement);
@@ -52,6 +55,12 @@ function receive(mount, data) {
       onState: data.reports ? (state) => report(mount, state) : undefined,
     });
     mount.loaded = false;
+    mount.unpacking = false;
+    mount.heavy = false; // whether it came packed: such a recording is acknowledged, to come once
+  }
+  if (data.packed && mount.next === data.first) {
+    if (!mount.unpacking) unpack(mount, data);
+    return;
   }
   const skip = mount.next - data.first;
   if (skip < 0) {
@@ -67,7 +76,18 @@ function receive(mount, data) {
   mount.stage.setTheme(data.options?.theme ?? "auto");
   if (data.goto) steer(mount, data.goto);
   const more = data.total > mount.next;
-  if (mount.next !== mount.acked && (more || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
+  if (mount.next !== mount.acked && (more || mount.heavy || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
+}
+
+async function unpack(mount, data) {
+  const { look } = mount;
+  mount.unpacking = true;
+  mount.stage.announce(data.header);
+  const { records } = await unpacked({ packed: data.packed });
+  if (mount.look !== look) return; // another came meanwhile, or the stage is gone
+  mount.unpacking = false;
+  mount.heavy = true;
+  receive(mount, { ...data, packed: null, records });
 }
 
 export function beginning({ goto }) {
