@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from backstage.front import part
 from backstage.own import SIZES
+from backstage.prefixes import tree
 from backstage.rerun import rerun
 from backstage.session import Session
 from backstage.speech import language, say, speaker
@@ -47,6 +49,9 @@ def _memories(session: Session, ticking: bool) -> None:
     place.markdown(headline(runs))
     _chart(runs)
     st.caption(say("memory.simulated", scheduler=runs["paged"].header.scheduler))
+    drawn = tree(shown.trace, session.look.step)
+    if drawn is not None:
+        part("tree")(key="tree", data=drawn)
     if ticking != shown.grows:
         st.rerun()
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from backstage.held import WAYS, headline, lost, memories
 from backstage.own import SIZES
+from backstage.prefixes import tree
 from backstage.rerun import requests_of
 from backstage.shown import from_bundle
 
@@ -50,3 +51,13 @@ def test_the_page_draws_the_session_s_run(page: Any) -> None:
     assert any("paged memory runs" in each.value for each in at.markdown)
     assert len(at.get("vega_lite_chart")) == 1
     assert at.query_params["kv_block"] == "4"
+
+
+def test_the_tree_shows_who_shares_the_system_prompt() -> None:
+    drawn = tree(from_bundle("shared-prompt-vllm").trace, None)
+    assert drawn is not None
+    (root,) = drawn["roots"]
+    assert root["blocks"] == 26
+    assert root["owners"] == list("1234567")
+    assert sum(len(child["owners"]) for child in root["children"]) == 7
+    assert tree(from_bundle("static-orca").trace, None) is None
