@@ -285,6 +285,10 @@ def _swapped_in(state: State, event: SwappedIn, time: int) -> None:
 
 
 def _cached(state: State, event: Cached, time: int) -> None:
+    if state.num_blocks is not None:
+        for block in event.blocks:
+            if not 0 <= block < state.num_blocks:
+                raise TraceError(f"block {block} of a pool of {state.num_blocks} is cached")
     state.cached.update(event.blocks)
 
 

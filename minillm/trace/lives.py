@@ -143,7 +143,7 @@ class Lives:
         for id in waiters:
             for culprit, ns in _to_others(self.requests[id]).items():
                 cost[culprit] = cost.get(culprit, 0) + ns
-        place = {id: number for number, id in enumerate(self.requests)}
+        place = {id: number for number, id in enumerate(dict.fromkeys((*self.requests, *cost)))}
         waiters.sort(key=place.__getitem__)
         culprits = sorted(_heaviest(cost, most), key=place.__getitem__)
         shown = set(culprits)

@@ -18,6 +18,9 @@ from minillm.trace.perfetto import spans
 
 RUN = record("vllm", seed=8, requests=14, num_blocks=16, fork=0.3).trace
 LAST = len(RUN.steps) - 1
+CUT_LINES = "".join(
+    line + "\n" for line in RUN.with_note(LAST // 2, "x").trim(LAST // 2 - 4, LAST // 2 + 4).lines()
+).encode()
 HEADER = Header(
     block_size=4, num_blocks=8, max_num_seqs=4, max_num_batched_tokens=16, max_model_len=64
 )
@@ -210,3 +213,25 @@ def test_only_one_state_before_step_0(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="line 3: a second keyframe before step 0"):
         Trace.load(path)
     assert SequenceState(**GOOD).parent is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_one_wrong_byte_is_refused_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "corrupt.jsonl"
+    position = data.draw(st.integers(0, len(CUT_LINES) - 1))
+    byte = data.draw(st.sampled_from(b'\0\n "0x]}[{9,:\x80'))
+    path.write_bytes(CUT_LINES[:position] + bytes([byte]) + CUT_LINES[position + 1 :])
+    try:
+        trace = Trace.load(path)
+    except TraceError as error:
+        assert str(path) in str(error)  # noqa: PT017
+        return
+    trace.lives().matrix()
+    trace.requests_table()
+    trace.steps_table()
+    spans(trace)
+    for n in range(-1, len(trace.steps)):
+        trace.sharing(n)

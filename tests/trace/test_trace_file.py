@@ -14,6 +14,7 @@ from recorded_runs import record, runs
 
 from minillm.events import (
     Added,
+    Cached,
     Copied,
     Finished,
     Forked,
@@ -168,6 +169,10 @@ STEP = Step(index=0, start=0, duration=1, events=(Added("a", 0, 3, 1),))
         (_lines(HEADER, Step(index=1, start=0, duration=0)), "line 2: step 1 where step 0"),
         (_lines(HEADER, STEP, STEP), "line 3: step 0 where step 1"),
         (_lines(HEADER, STEP, {"keyframe": 7}), "line 3: keyframe of step 7"),
+        (
+            _lines(HEADER, Step(index=0, start=0, duration=1, events=(Cached((8,)),))),
+            "line 2: step 0: block 8 of a pool of 8 is cached",
+        ),
         (_lines(HEADER, STEP, {"keyframe": 0}), "line 3: keyframe of step 0 differs"),
         (_lines(HEADER, Closing(closing="complete", time=0), STEP), "line 3: follows the closing"),
         (
