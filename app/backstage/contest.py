@@ -132,12 +132,11 @@ def _remember(session: Session) -> None:
 
 
 def _figures(compared: Comparison) -> None:
+    from backstage.pictures import draw, theme
     from minillm.charts.compare import ecdf_chart
-    from minillm.charts.look import DARK, LIGHT
 
     st.markdown(table(compared))
-    theme = DARK if st.context.theme.type == "dark" else LIGHT
-    st.altair_chart(ecdf_chart(compared, language(), theme), theme=None, key="ecdf")
+    draw(ecdf_chart(compared, language(), theme()), "ecdf")
 
 
 def headline(compared: Comparison) -> str:

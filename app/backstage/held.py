@@ -90,7 +90,6 @@ def lost(trace: Trace) -> float:
 
 def _chart(runs: dict[str, Trace]) -> None:
     from backstage.memory_chart import memory_chart
-    from minillm.charts.look import DARK, LIGHT
+    from backstage.pictures import draw, theme
 
-    theme = DARK if st.context.theme.type == "dark" else LIGHT
-    st.altair_chart(memory_chart(runs, language(), theme), theme=None, key="memories")
+    draw(memory_chart(runs, language(), theme()), "memories")

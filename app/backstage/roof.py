@@ -100,7 +100,7 @@ def memory_bar(costs: RooflineCostModel, found: Budget, batch: int, length: int)
 
 
 def _chart(costs: RooflineCostModel, batch: int, length: int) -> None:
-    from minillm.charts.look import DARK, LIGHT
+    from backstage.pictures import draw, theme
     from minillm.charts.roofline import roofline_chart
 
     chart = roofline_chart(
@@ -109,10 +109,10 @@ def _chart(costs: RooflineCostModel, batch: int, length: int) -> None:
         costs.hardware.flops,
         costs.hardware.bandwidth,
         language=language(),
-        theme=DARK if st.context.theme.type == "dark" else LIGHT,
+        theme=theme(),
         size=PANEL,
     )
-    st.altair_chart(chart, theme=None, key="roofline", width="content")
+    draw(chart, "roofline", width="content")
 
 
 def _gib(size: float) -> str:

@@ -38,7 +38,7 @@ def test_paged_memory_wastes_less_and_smaller_blocks_less_still() -> None:
 
 def test_prompts_that_begin_alike_share_their_beginning() -> None:
     specs = requests_of(from_bundle("shared-prompt-vllm").trace)
-    ids = [spec.hash_ids or () for spec in specs]
+    ids = [list(spec.hash_ids or []) for spec in specs]
     shared = {tuple(each[:20]) for each in ids}
     assert len(shared) == 1, "the first 320 tokens"
     assert len({each[-1] for each in ids}) > 1
