@@ -36,8 +36,8 @@ def _charts(session: Session, waiting: bool) -> None:
 
         st.markdown(summary(language(), trace))
         load, times = st.columns(2, gap="large")
-        load.altair_chart(load_over_time(trace), key="load_over_time")
-        times.altair_chart(latency(trace), key="latency")
+        load.altair_chart(load_over_time(trace, language()), key="load_over_time")
+        times.altair_chart(latency(trace, language()), key="latency")
     else:
         st.caption(say("live.charts_wait"))
     if waiting != session.shown.grows:

@@ -11,6 +11,7 @@ import altair as alt
 
 from minillm.charts import series
 from minillm.charts.look import BLUE, GREEN, VERMILION
+from minillm.messages import DEFAULT, say
 from minillm.trace import Trace
 
 _RUNNING, _WAITING, _KV = BLUE, VERMILION, GREEN
@@ -18,22 +19,25 @@ _TTFT, _ITL = BLUE, VERMILION
 HEIGHT = 130  # px
 
 
-def load_over_time(trace: Trace) -> alt.VConcatChart:
+def load_over_time(trace: Trace, language: str = DEFAULT) -> alt.VConcatChart:
     """Running and waiting requests above, KV blocks held (%) below, over engine seconds."""
     records = series.rows(series.load_over_time(trace))
+    names = {state: say(language, f"live.{state}") for state in ("running", "waiting")}
     requests = [
-        {"seconds": row["seconds"], "state": state, "requests": row[state]}
+        {"seconds": row["seconds"], "state": names[state], "requests": row[state]}
         for row in records
-        for state in ("running", "waiting")
+        for state in names
     ]
     kv = [{"seconds": row["seconds"], "kv": row["kv"]} for row in records]
-    states = alt.Scale(domain=["running", "waiting"], range=[_RUNNING, _WAITING])
-    dashes = alt.Scale(domain=["running", "waiting"], range=[[1, 0], [5, 3]])
+    states = alt.Scale(domain=list(names.values()), range=[_RUNNING, _WAITING])
+    dashes = alt.Scale(domain=list(names.values()), range=[[1, 0], [5, 3]])
     above = (
-        alt.Chart(alt.NamedData("load-requests"), title="Requests", height=HEIGHT)
+        alt.Chart(
+            alt.NamedData("load-requests"), title=say(language, "live.requests"), height=HEIGHT
+        )
         .mark_line(interpolate="step-before")
         .encode(
-            x=_seconds(),
+            x=_seconds(language),
             y=alt.Y("requests:Q", title=None, axis=alt.Axis(tickMinStep=1)),
             color=alt.Color("state:N", scale=states, legend=alt.Legend(title=None, orient="top")),
             strokeDash=alt.StrokeDash("state:N", scale=dashes),
@@ -41,10 +45,10 @@ def load_over_time(trace: Trace) -> alt.VConcatChart:
         )
     )
     below = (
-        alt.Chart(alt.NamedData("load-kv"), title="KV blocks held, %", height=HEIGHT)
+        alt.Chart(alt.NamedData("load-kv"), title=say(language, "live.held"), height=HEIGHT)
         .mark_area(interpolate="step-before", color=_KV, opacity=0.5, line={"color": _KV})
         .encode(
-            x=_seconds(),
+            x=_seconds(language),
             y=alt.Y("kv:Q", title=None, scale=alt.Scale(domain=[0, 100])),
             tooltip=[alt.Tooltip("kv:Q", format=".1f"), alt.Tooltip("seconds:Q", format=".3f")],
         )
@@ -52,23 +56,23 @@ def load_over_time(trace: Trace) -> alt.VConcatChart:
     return _stacked("load_over_time", above, below, {"load-requests": requests, "load-kv": kv})
 
 
-def latency(trace: Trace) -> alt.VConcatChart:
+def latency(trace: Trace, language: str = DEFAULT) -> alt.VConcatChart:
     """TTFT per request at its arrival above, inter-token latencies below; ms, log scale."""
     ttft, itl = series.time_to_first_token(trace), series.inter_token_latency(trace)
     return _stacked(
         "latency",
-        _points("latency-ttft", "Time to first token, ms", _TTFT, "circle"),
-        _points("latency-itl", "Inter-token latency, ms", _ITL, "cross"),
+        _points("latency-ttft", "live.ttft", _TTFT, "circle", language),
+        _points("latency-itl", "live.itl", _ITL, "cross", language),
         {"latency-ttft": _positive(ttft), "latency-itl": _positive(itl)},
     )
 
 
-def _points(data: str, title: str, color: str, shape: str) -> alt.Chart:
+def _points(data: str, title: str, color: str, shape: str, language: str) -> alt.Chart:
     return (
-        alt.Chart(alt.NamedData(data), title=title, height=HEIGHT)
+        alt.Chart(alt.NamedData(data), title=say(language, title), height=HEIGHT)
         .mark_point(color=color, shape=shape, size=28, opacity=0.7)
         .encode(
-            x=_seconds(),
+            x=_seconds(language),
             y=alt.Y("ms:Q", title=None, scale=alt.Scale(type="log")),
             tooltip=["request:N", alt.Tooltip("ms:Q", format=",.2f")],
         )
@@ -88,5 +92,5 @@ def _positive(columns: series.Columns) -> list[dict[str, Any]]:
     return [row for row in series.rows(columns) if row["ms"] > 0]
 
 
-def _seconds() -> alt.X:
-    return alt.X("seconds:Q", title="engine seconds", scale=alt.Scale(nice=False))
+def _seconds(language: str) -> alt.X:
+    return alt.X("seconds:Q", title=say(language, "charts.seconds"), scale=alt.Scale(nice=False))
