@@ -5,7 +5,9 @@ the pool fills up, requests wait and some are preempted. The stage opens as a pa
 headless Chromium without a GPU. Measured: the size of the page; milliseconds from navigation to
 the first frame; of seeks to random steps, from the call to the frame that shows it; of selecting
 a request, which redraws every block; frames per second while it plays at each speed, with the
-longest pause between two frames and the script's own milliseconds in a frame.
+longest pause between two frames and the script's own milliseconds in a frame. `cpu` figures are
+CPU time of the page's main thread (script, layout and painting), which other work on the machine
+disturbs less than time by the clock.
 
     python benchmarks/stage_large.py [--rounds 3] [--out FILE.json] [--trace FILE.jsonl]
 """
@@ -15,11 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import platform
 import random
 import shutil
 import statistics
 import tempfile
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -98,14 +102,25 @@ def large_run() -> Trace:
 
 def measure(page: Page, url: str, steps: int, seconds: float) -> dict[str, Any]:
     """One opening of the page, at the viewport it has."""
+    tools = page.context.new_cdp_session(page)
+    tools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def cpu() -> float:
+        """Seconds of the main thread so far."""
+        figures = tools.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in figures if each["name"] == "TaskDuration")
+
     page.goto(url, wait_until="commit")
     page.wait_for_function(
         "() => document.querySelector('.minillm-readout')?.textContent", timeout=60_000
     )
     result: dict[str, Any] = {"open_s": page.evaluate("() => performance.now() / 1000")}
+    result["open_cpu_s"] = cpu()
     rng = random.Random(1)
+    before = cpu()
     seeks = [page.evaluate(SEEK, rng.randrange(steps)) for _ in range(60)]
     result["seek_ms"] = {"median": statistics.median(seeks), "max": max(seeks)}
+    result["seek_cpu_ms"] = 1000 * (cpu() - before) / len(seeks)
     selects = []
     for _ in range(10):
         page.evaluate(SEEK, rng.randrange(steps))
@@ -113,21 +128,28 @@ def measure(page: Page, url: str, steps: int, seconds: float) -> dict[str, Any]:
         selects += [page.evaluate(SELECT, running), page.evaluate(SELECT, None)]
     result["select_ms"] = {"median": statistics.median(selects), "max": max(selects)}
     page.evaluate(WATCH)
-    result["playing"] = {name: _play(page, key, steps, seconds) for key, name in SPEEDS.items()}
+    result["playing"] = {
+        name: _play(page, cpu, key, steps, seconds) for key, name in SPEEDS.items()
+    }
     return result
 
 
-def _play(page: Page, key: str, steps: int, seconds: float) -> dict[str, float]:
+def _play(
+    page: Page, cpu: Callable[[], float], key: str, steps: int, seconds: float
+) -> dict[str, float]:
     page.evaluate(SEEK, steps * 2 // 5)
     page.keyboard.press(key)
     page.evaluate("() => { minillmStage.play(); costs.length = 0; }")
+    before = cpu()
     stamps = page.evaluate(FRAMES, seconds)
+    spent = cpu() - before
     costs = sorted(page.evaluate("() => costs"))
     page.evaluate("() => minillmStage.pause()")
     pauses = sorted(b - a for a, b in pairwise(stamps))
     return {
         "frames_per_second": 1000 * len(pauses) / (stamps[-1] - stamps[0]),
         "p99_pause_ms": pauses[int(0.99 * len(pauses))],
+        "cpu_ms_per_frame": 1000 * spent / len(pauses),
         "script_ms": statistics.median(costs),
         "p99_script_ms": costs[int(0.99 * len(costs))],
     }
@@ -154,7 +176,11 @@ def main() -> None:
         "run": {"steps": len(trace), "requests": len(trace.requests),
                 "blocks": trace.header.num_blocks},
         "goals": GOALS,
-        "machine": {"cpu": platform.processor() or platform.machine(), "gpu": None},
+        "machine": {
+            "cpu": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "load_at_start": round(os.getloadavg()[0], 1),  # processes that want a core
+        },
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "run.jsonl"

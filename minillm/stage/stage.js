@@ -43,7 +43,8 @@ const NARROW = 880; // CSS px of width below which the stage folds
  * Several stages by one clock (js/compare.js): until: length of the time axis (ns);
  * onFrame({time, position, selection}): what was drawn; leader: the stage that moves this one, by
  * follow of the same, or a function that says which, null for itself; controls: the node where the
- * controls go; bare: no controls, only keys; name: in place of the recording's title; marks: times (ns) to flag; together: what is done with the keys of a comparison.
+ * controls go; name: in place of the recording's title; marks: times (ns) to flag; together: what
+ * is done with the keys of a comparison. bare: no controls, only keys.
  * wholePage: keys work wherever the pointer is; onControl({action, value}): what the live host is
  * asked to do; onState({step, selection, playing}): where the stage is, told at rest and when it
  * starts to play.
