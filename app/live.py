@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from backstage import bar, figures, view
+from backstage import bar, drawn, editor, figures, view
 from backstage.session import Session
 
 session = Session.current()
-bar.draw(session)
-view.draw(session)
-figures.draw(session)
+if session.wants_run:
+    drawn.closed()
+bar.draw(session, edits=True)
+if drawn.is_open():
+    editor.draw(session)
+else:
+    view.draw(session)
+    figures.draw(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backstage import panels
+from backstage import drawn, panels
 from backstage.session import Session
 from backstage.speech import language, say, speaker
 from backstage.words import inert, question
@@ -15,7 +15,8 @@ from minillm.workload.scenes import SCENES
 ROW, QUESTION = 50, 28  # CSS px
 
 
-def draw(session: Session) -> None:
+def draw(session: Session, *, edits: bool = False) -> None:
+    """`edits`: the page has a place for the editor of the requests."""
     if not session.look.hides("bar"):
         _row(session)
     if session.wants_run:
@@ -24,7 +25,7 @@ def draw(session: Session) -> None:
             session.run_live()
         st.rerun()
     if not session.look.hides("question"):
-        _question(session)
+        _question(session, edits)
     with st.container(key="notes"):
         for note in session.notes():
             st.error(inert(note))
@@ -102,7 +103,7 @@ def _run_buttons(session: Session) -> None:
         )
 
 
-def _question(session: Session) -> None:
+def _question(session: Session, edits: bool) -> None:
     """What the scene asks; beside it what to look for, and what the scheduler does."""
     scene, name = session.choice.the_scene, session.choice.scheduler
     memory = session.choice.memory
@@ -111,6 +112,17 @@ def _question(session: Session) -> None:
     ):
         asked = question(language(), session.shown.trace.header, session.choice)
         st.markdown(asked, width="stretch")
+        if edits and not session.look.hides("requests"):
+            if drawn.is_open():
+                st.button(say("editor.back"), key="edit", type="tertiary", on_click=drawn.closed)
+            else:
+                st.button(
+                    say("editor.edit"),
+                    key="edit",
+                    type="tertiary",
+                    on_click=drawn.opened,
+                    args=(session,),
+                )
         with st.popover(say("live.look_for"), type="tertiary"):
             st.markdown(say(f"scenes.{scene.name}.look_for"))
         with st.popover(say("live.how"), type="tertiary", key="about"):

@@ -12,7 +12,9 @@ from minillm.kv_cache.memories import MEMORIES
 from minillm.live import FULL_SPEED
 from minillm.messages import DEFAULT, say
 from minillm.scheduling.systems import SYSTEMS
+from minillm.workload.saved import MOST_TITLE, SavedError, from_link, to_link
 from minillm.workload.scenes import SCENES, Scene, get_scene
+from minillm.workload.spec import RequestSpec
 
 PACES = (2.0, 8.0, 32.0, FULL_SPEED)  # steps per second
 FIRST_SCENE = "long-prompt"
@@ -24,7 +26,8 @@ _OVERRIDES = ("max_num_batched_tokens", "max_num_seqs", "enable_prefix_caching")
 class Choice:
     """The settings of the Live page. None means: as the scene (or else the engine) has it.
 
-    Field names are the parameters of the page's link.
+    Field names are the parameters of the page's link. `requests` are drawn by the visitor, given
+    by their lengths, and `title` is what they are called.
     """
 
     scene: str = FIRST_SCENE
@@ -39,6 +42,8 @@ class Choice:
     max_num_seqs: int | None = None
     enable_prefix_caching: bool | None = None
     pace: float = 8.0
+    requests: tuple[RequestSpec, ...] | None = None
+    title: str | None = None
 
     @property
     def the_scene(self) -> Scene:
@@ -71,7 +76,10 @@ def to_query(choice: Choice) -> dict[str, str]:
     for field in fields(Choice):
         value = getattr(choice, field.name)
         if field.name != "scene" and value != getattr(start, field.name):
-            query[field.name] = _write(value)
+            try:
+                query[field.name] = _write(value)
+            except SavedError:  # too many for a link: the editor says so
+                continue
     return query
 
 
@@ -90,6 +98,8 @@ def from_query(query: Mapping[str, str], language: str = DEFAULT) -> tuple[Choic
 
 
 def _write(value: Any) -> str:
+    if isinstance(value, tuple):
+        return to_link(value)
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):
@@ -105,12 +115,25 @@ def _read(language: str, key: str, text: str) -> Any:
         if not text.strip():
             raise ValueError(say(language, "app.link_model"))
         return text
+    if key == "requests":
+        return _requests(language, text)
+    if key == "title":
+        if not (0 < len(text) <= MOST_TITLE and text.isprintable()):
+            raise ValueError(say(language, "saved.title", most=MOST_TITLE))
+        return text
     if key == "enable_prefix_caching":
         return on_off(language, text)
     if key == "pace":
         paces = {_write(pace): pace for pace in PACES}
         return paces[one_of(language, text, paces)]
     return whole(language, text, 0 if key == "seed" else 1)
+
+
+def _requests(language: str, text: str) -> tuple[RequestSpec, ...]:
+    try:
+        return from_link(text)
+    except SavedError as error:
+        raise ValueError(error.told(language)) from None
 
 
 _NAMES: Mapping[str, Collection[str]] = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from backstage.made_up import with_prompts
 from minillm.live import LiveRun
 from minillm.trace.recorder import Recorder
 from minillm.workload.driver import WorkloadDriver
@@ -112,7 +113,12 @@ def _build(loaded: LoadedModel, choice: Choice) -> LiveRun:
 
     scene = choice.the_scene
     engine = build_engine(loaded, choice.scheduler, **choice.engine_settings())
-    label = SceneLabel(scene.name, scene.title, scene.question)
+    if choice.requests is None:
+        label = SceneLabel(scene.name, scene.title, scene.question)
+        workload = scene.workload(choice.seed)
+    else:
+        label = SceneLabel(title=choice.title or "")
+        workload = with_prompts(choice.requests, loaded.tokenizer, choice.seed)
     recorder = Recorder(header_of(engine, loaded, label))
-    driver = WorkloadDriver(engine, scene.workload(choice.seed))
+    driver = WorkloadDriver(engine, workload)
     return LiveRun(driver, recorder, pace=choice.pace)

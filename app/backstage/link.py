@@ -12,7 +12,17 @@ from backstage.own import OWN, defaults
 from backstage.parameters import near, on_off, one_of, whole
 from minillm.messages import DEFAULT, LANGUAGES, say
 
-PARTS = ("nav", "bar", "settings", "prompt", "recording", "question", "figures", "controls")
+PARTS = (
+    "nav",
+    "bar",
+    "settings",
+    "prompt",
+    "recording",
+    "question",
+    "requests",
+    "figures",
+    "controls",
+)
 """What `hide=` can take away."""
 _MOST_STEPS = 10_000_000
 

@@ -118,7 +118,8 @@ class Session:
         if choice.scene == self._scene:  # a widget new to the browser reports its first value too
             return
         scene = choice.the_scene
-        self.put(replace(choice, scheduler=scene.scheduler, memory=scene.memory))
+        start = {"scheduler": scene.scheduler, "memory": scene.memory}
+        self.put(replace(choice, **start, requests=None, title=None))
         self.problems, self.prompt_note = [], None
         desk().reset()
         self.show(self._recording_of(self.choice))
@@ -253,6 +254,10 @@ class Session:
             for number, way in enumerate(ways):
                 if self.runs.get(self.choice, way) is None:
                     self.runs.make(loaded, self.choice, way, partial(progress, number))
+
+    def recording(self) -> Shown:
+        """The bundled recording of what is chosen now."""
+        return self._recording_of(self.choice)
 
     def _recording_of(self, choice: Choice) -> Shown:
         """The bundled recording of what is chosen, or the nearest there is."""

@@ -27,6 +27,10 @@ def question(language: str, header: Header, choice: Choice) -> str:
     """What the page asks about what is on the stage, in Markdown."""
     asked = inert(translated(language, header.question, f"scenes.{header.scene}.question"))
     memory = memory_name(header.kv_cache, header.reserve)
+    if choice.requests is not None:
+        mine = header.scene == "" and header.title == (choice.title or "")
+        key = "editor.question" if mine else "editor.question_recorded"
+        return say(language, key, n=len(choice.requests))
     shown, chosen = (header.scheduler, memory), (choice.scheduler, choice.memory)
     if header.scene == choice.scene:
         if shown == chosen:
