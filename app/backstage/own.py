@@ -9,8 +9,12 @@ from typing import Any
 
 from backstage import way
 from backstage.parameters import one_of, whole
+from backstage.xrays import KERNELS
+from backstage.xrays import SIZES as XRAY_SIZES
 from minillm.costs import HARDWARE, MODELS
 from minillm.messages.glossary import KINDS
+from minillm.xray.case import LAYOUTS
+from minillm.xray.cases import CASES
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Block sizes to choose from, tokens."""
@@ -22,6 +26,10 @@ SHAPES = (*MODELS, "pocket")
 
 def _size(language: str, text: str) -> int:
     return int(one_of(language, text, [str(size) for size in SIZES]))
+
+
+def _xray_size(language: str, text: str) -> int:
+    return int(one_of(language, text, [str(size) for size in XRAY_SIZES]))
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,11 @@ OWN: Mapping[str, Own] = {
     "axis": Own("time", partial(one_of, known=AXES)),
     # Glossary
     "term": Own(None, partial(one_of, known=TERMS)),
+    # Kernel
+    "kernel": Own("paged_attention", partial(one_of, known=KERNELS)),
+    "case": Own("mixed", partial(one_of, known=tuple(CASES))),
+    "kernel_block": Own(4, _xray_size),
+    "layout": Own("NHD", partial(one_of, known=LAYOUTS)),
     # Memory
     "kv_block": Own(16, _size),
 }

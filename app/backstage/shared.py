@@ -11,6 +11,7 @@ import streamlit as st
 
 from backstage.engines import Desk, EngineRoom
 from backstage.weights import Weights
+from backstage.xrays import XRays
 
 CHARTS = "minillm.charts.charts"
 SWITCH_INTERVAL = 0.0005  # seconds
@@ -23,6 +24,11 @@ def engine_room() -> EngineRoom:
     # the threads that serve pages. At the usual 5 ms a try, a prefill took four times as long.
     sys.setswitchinterval(SWITCH_INTERVAL)
     return EngineRoom()
+
+
+@st.cache_resource(show_spinner=False)
+def kernel_xrays() -> XRays:
+    return XRays()
 
 
 @st.cache_resource(show_spinner=False)

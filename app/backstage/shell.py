@@ -10,7 +10,7 @@ from backstage.speech import language, say, speak
 from backstage.style import CSS
 from minillm.messages import LANGUAGES
 
-PAGES = ("live", "compare", "blocking", "memory", "roofline", "recordings", "glossary")
+PAGES = ("live", "compare", "blocking", "memory", "roofline", "kernel", "recordings", "glossary")
 """The pages in the order of the navigation: a file of app/, a word of the catalogue."""
 HEIGHT = 38  # CSS px of the navigation
 

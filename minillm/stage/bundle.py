@@ -27,6 +27,7 @@ _HOSTS = {
     "streamlit": ("js/host-streamlit.js", "export default mountStreamlit;\n"),
     "streamlit_together": ("js/host-streamlit-together.js", "export default mountTogether;\n"),
     "anywidget": ("js/host-anywidget.js", "export default anywidgetHost;\n"),
+    "xray": ("xray/host.js", "export default mountXray;\n"),
 }
 
 
@@ -37,7 +38,7 @@ class BundleError(ValueError):
 @cache
 def bundle(host: str) -> str:
     """The stage and one host as one ES module's text: "page", "streamlit", "streamlit_together" or
-    "anywidget"."""
+    "anywidget"; or, in its own host, the picture of an X-ray: "xray"."""
     entry, ending = _HOSTS[host]
     return join(HERE / entry) + ending
 

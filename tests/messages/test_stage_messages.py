@@ -34,7 +34,7 @@ def _questions() -> list[tuple[str, str, dict[str, Any]]]:
     questions = []
     for language in LANGUAGES:
         for key, text in catalogue(language).items():
-            if not key.startswith(("stage.", "narration.", "scenes.", "why.")):
+            if not key.startswith(("stage.", "narration.", "scenes.", "why.", "kernel.")):
                 continue
             forms = text.values() if isinstance(text, dict) else [text]
             names = sorted({name for form in forms for name in PLACEHOLDER.findall(form)})

@@ -28,10 +28,11 @@ export function count(n) {
 /** `say(key, values)`: the text of `key` with its values put in. `say.parts` gives it as parts,
  * {text} or {id}, and keeps those that are given as a value. `say.entry(group, name)`: the text of
  * `group_name`, or the name as it is where there is none: that of a newer minillm's record.
- * `say.translated(text, key)`: the text of `key` in place of its English; other texts stay. */
-export function createSpeaker(language) {
-  const texts = CATALOGUES[language];
-  if (!texts) throw new RangeError(`unknown language ${language}: use ${Object.keys(CATALOGUES)}`);
+ * `say.translated(text, key)`: the text of `key` in place of its English; other texts stay.
+ * `own`: {language: files} that are spoken beside the stage's. */
+export function createSpeaker(language, own = {}) {
+  if (!CATALOGUES[language]) throw new RangeError(`unknown language ${language}: use ${Object.keys(CATALOGUES)}`);
+  const texts = new Map([...CATALOGUES[language], ...byKey(own[language] ?? {})]);
 
   function pieces(key, values) {
     const text = texts.get(key);

@@ -1,0 +1,51 @@
+"""The picture of a kernel's X-ray in Streamlit, through `st.components.v2`, as the stage is
+(`streamlit_host.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from minillm.messages import DEFAULT, spoken
+from minillm.stage.bundle import HERE, bundle, stylesheet
+
+
+def xray_picture(
+    id: str,
+    xrays: Mapping[str, str | None],
+    *,
+    key: str,
+    layout: str,
+    height: int = 640,
+    language: str = DEFAULT,
+    on_layout: Callable[[], None],
+    **options: Any,
+) -> Any:
+    """Mount the picture, or bring the mounted one up to date.
+
+    `xrays`: X-rays of one case as JSON text by their layouts, None for a layout that the kernel
+    does not read; `id` is another for others. `layout`: the one that is drawn. `height`: CSS px.
+    `options`: `theme`, `present`, `wholePage`. `result.layout` is, for the run it causes, a layout
+    that was clicked; `on_layout` is called before that run.
+    """
+    return _component()(
+        key=key,
+        height=height,
+        data={
+            "id": id,
+            "xrays": dict(xrays),
+            "layout": layout,
+            "height": height,
+            "options": {"language": spoken(language), **options},
+        },
+        on_layout_change=on_layout,
+    )
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    from streamlit.components.v2 import component
+
+    style = stylesheet() + (HERE / "xray" / "xray.css").read_text(encoding="utf-8")
+    return component("minillm_xray", css=style, js=bundle("xray"))
