@@ -43,6 +43,7 @@ class Session:
         if asked.look.lang is not None:
             speak(asked.look.lang)
         self._edition = 0
+        self._page: str | None = None
         self.put(asked.choice, asked.own)
         self.shown: Shown = self._recording_of(asked.choice)
         self.problems: list[str] = asked.problems
@@ -95,6 +96,12 @@ class Session:
         query = link.write(self.choice, self.look, self.own)
         if now != query and (now or self.link()):
             st.query_params.from_dict(query)
+
+    def turn_to(self, page: str) -> None:
+        """Another page. A moment of the Compare page is one of other runs, and of no other page."""
+        if self._page not in (None, page) and "compare" in (self._page, page):
+            self.look_at(None, None)
+        self._page = page
 
     def show(self, shown: Shown) -> None:
         """Put something else on the stage, from its beginning."""

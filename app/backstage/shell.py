@@ -26,6 +26,7 @@ def run() -> None:
         page.run()
         return
     session = Session.current()
+    session.turn_to(page.url_path)
     st.html(CSS)
     if not session.look.hides("nav"):
         _navigation(session, pages, page)

@@ -127,3 +127,16 @@ def test_the_page_compares_what_the_link_says(page: Any) -> None:
     lacking = page("compare", ways="vllm:paged,sarathi:paged:real")
     assert "B has not run yet" in lacking.warning[0].value
     assert not lacking.get("vega_lite_chart")
+
+
+def test_a_moment_of_the_comparison_stays_on_its_page(page: Any) -> None:
+    at = page("live", scene="memory", step="40")
+    at.switch_page("memory.py").run()
+    assert at.query_params["step"] == "40"
+    at.switch_page("compare.py").run()
+    assert "step" not in at.query_params
+    at.session_state["session"].look_at(7, None)
+    at.run()
+    assert at.query_params["step"] == "7"
+    at.switch_page("live.py").run()
+    assert "step" not in at.query_params
