@@ -110,15 +110,21 @@ class Comparison:
         return sorted(found, key=_telling)[:most]
 
     def table(self, goodput: Mapping[str, float] | None = None) -> list[Row]:
-        """Latencies (ms, by the names of `Trace.metrics`), throughputs and, with `goodput` limits,
-        goodput (per second)."""
+        """Latencies (ms, by the names of `Trace.metrics`, and the longest ITL), throughputs and,
+        with `goodput` limits, goodput (per second)."""
         figures = [trace.metrics(goodput) for trace in self.traces]
         rows = []
         for name in LATENCIES:
             for statistic in _STATISTICS:
                 rows.append(_row(f"{statistic}_{name}_ms", figures, high=False))
+            if name == "itl":  # a stall that readers notice may be rarer than one gap in a hundred
+                rows.append(_row("max_itl_ms", self._longest_gaps(), high=False))
         rates = _RATES if goodput else _RATES[:-1]
         return rows + [_row(name, figures, high=True) for name in rates]
+
+    def _longest_gaps(self) -> list[dict[str, float]]:
+        gaps = (latencies(trace)["itl"] for trace in self.traces)
+        return [{"max_itl_ms": max(each, default=math.nan)} for each in gaps]
 
     def ecdf(self, name: str, points: int = 400) -> list[list[tuple[float, float]]]:
         """Per run the distribution of the latency `name` (one of LATENCIES): (ms, share of the
