@@ -26,7 +26,9 @@ def draw(session: Session) -> None:
         _choices(session)
     own = session.own
     wanted = Wanted(own["kernel"], own["case"], own["kernel_block"])
-    place = st.container(key="question")
+    place = st.container(
+        key="question", horizontal=True, wrap=False, vertical_alignment="center", gap="medium"
+    )
     ready = room.ready(wanted)
     shown = wanted if ready is not None else st.session_state.get(_SHOWN, FIRST)
     # What is shown stays while another is taken: there is always a picture.
@@ -116,8 +118,7 @@ def _told(error: XRayError) -> str:
 
 
 def _question() -> None:
-    with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="medium"):
-        st.markdown(say("kernel.question"), width="stretch")
-        with st.popover(say("kernel.how"), type="tertiary", key="about"):
-            st.markdown(say("kernel.observed"))
-            st.markdown(say("kernel.counted"))
+    st.markdown(say("kernel.question"), width="stretch")
+    with st.popover(say("kernel.how"), type="tertiary", key="about"):
+        st.markdown(say("kernel.observed"))
+        st.markdown(say("kernel.counted"))

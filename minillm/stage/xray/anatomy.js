@@ -13,7 +13,7 @@ export function anatomy(json) {
   const starts = [0];
   for (const length of json.case.query_lens) starts.push(starts.at(-1) + length);
   const programs = launch.programs.map((program) => takeApart(program, tensors, json.case, starts));
-  return { case: json.case, kernel: launch.kernel, grid: launch.grid, tensors, programs,
+  return { case: json.case, function: json.kernel, kernel: launch.kernel, grid: launch.grid, tensors, programs,
     owners: ownersOf(json.case) };
 }
 

@@ -136,7 +136,7 @@ export function createXray(root, options = {}) {
     const here = seen[layout];
     const program = here.programs[at.program];
     const step = program.steps[at.step];
-    return { narration, layout, playing: at.playing, program: idOf(program.id, here.grid), step: at.step,
+    return { narration, function: here.function, layout, playing: at.playing, program: idOf(program.id, here.grid), step: at.step,
       length: program.steps.length, row: at.row, kind: step?.kind ?? null, theme: look.name,
       blocks: step?.blocks.map(({ block }) => block) ?? [], order: Object.fromEntries(program.order),
       grid: here.grid, tile: step?.tile ?? 0 };
