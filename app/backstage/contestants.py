@@ -17,11 +17,14 @@ from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES
 
 LETTERS = "ABCD"
+SIMULATED = "cpu"  # what is simulated at first: a laptop
 
 
 def ways_of(session: Session) -> tuple[Way, ...]:
     """What is compared: what was chosen, else the scene's problem and what answers it."""
-    return session.own["ways"] or tuple(Way(*way) for way in session.choice.the_scene.ways)
+    choice = session.choice
+    device = RECORDED if choice.requests is None else SIMULATED
+    return session.own["ways"] or tuple(Way(*way, device) for way in choice.the_scene.ways)
 
 
 def draw(session: Session) -> None:
@@ -126,7 +129,7 @@ def _put(session: Session, number: int, way: Way) -> None:
     scene = session.choice.the_scene
     kept = scene.recording(way.scheduler, way.memory) in names()
     if way.device == RECORDED and (not kept or way.block_size or way.budget or session.choice.seed):
-        way = replace(way, device="cpu")
+        way = replace(way, device=SIMULATED)
     ways = list(ways_of(session))
     ways[number] = way
     st.session_state[session.key("ways")] = tuple(ways)
@@ -136,7 +139,7 @@ def _add(session: Session) -> None:
     """One more: the last with a memory of another kind, simulated."""
     ways = ways_of(session)
     memory = next(name for name in MEMORIES if name not in {way.memory for way in ways})
-    more = replace(ways[-1], memory=memory, device="cpu")
+    more = replace(ways[-1], memory=memory, device=SIMULATED)
     st.session_state[session.key("ways")] = (*ways, more)
 
 

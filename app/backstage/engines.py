@@ -109,6 +109,13 @@ class Desk:
 
 
 def _build(loaded: LoadedModel, choice: Choice) -> LiveRun:
+    driver, recorder = prepare(loaded, choice)
+    return LiveRun(driver, recorder, pace=choice.pace)
+
+
+def prepare(loaded: LoadedModel, choice: Choice) -> tuple[WorkloadDriver, Recorder]:
+    """An engine with its requests, as chosen, and what will record it. Raises ConfigError,
+    ModelError."""
     from minillm.build import SceneLabel, build_engine, header_of
 
     scene = choice.the_scene
@@ -119,6 +126,4 @@ def _build(loaded: LoadedModel, choice: Choice) -> LiveRun:
     else:
         label = SceneLabel(title=choice.title or "")
         workload = with_prompts(choice.requests, loaded.tokenizer, choice.seed)
-    recorder = Recorder(header_of(engine, loaded, label))
-    driver = WorkloadDriver(engine, workload)
-    return LiveRun(driver, recorder, pace=choice.pace)
+    return WorkloadDriver(engine, workload), Recorder(header_of(engine, loaded, label))

@@ -7,27 +7,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from backstage.choice import Choice
+from backstage.engines import prepare
 from backstage.rerun import serve_again
 from backstage.way import REAL, RECORDED, Way
 from minillm.recordings import bundled, names
-from minillm.trace.recorder import Recorder
+from minillm.simulation import simulate
 from minillm.trace.trace import Trace
-from minillm.workload.driver import WorkloadDriver
 
 if TYPE_CHECKING:
     from minillm.execution.loaded_model import LoadedModel
+
+
+Key = tuple[str, int, str, Way]
+"""Scene, seed, the requests if they were drawn, and the way they were served."""
 
 
 class Runs:
     """One visitor's. A run is kept until the visitor leaves: real ones take their time."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, int, Way], Trace] = {}
+        self._kept: dict[Key, Trace] = {}
 
     def get(self, choice: Choice, way: Way) -> Trace | None:
         """The run of `way` with the scene, seed and model of `choice`; None where it has yet to be
         made on this machine. Raises ConfigError for settings that cannot be simulated."""
-        key = (choice.scene, choice.seed, way)
+        key = _key(choice, way)
         if key not in self._kept:
             run = self._quick(choice, way)
             if run is None:
@@ -40,12 +44,17 @@ class Runs:
     ) -> None:
         """Make a real run; `progress` hears the share of requests that are done. Raises
         ConfigError, RequestRejected."""
-        self._kept[choice.scene, choice.seed, way] = _real(loaded, choice_of(choice, way), progress)
+        self._kept[_key(choice, way)] = _real(loaded, choice_of(choice, way), progress)
 
     def _quick(self, choice: Choice, way: Way) -> Trace | None:
         scene = choice.the_scene
         if way.device == REAL:
             return None
+        settings = choice_of(choice, way).engine_settings()
+        if choice.requests is not None:
+            if way.device == RECORDED:
+                return None
+            return simulate(choice.requests, choice.model, way.device, way.scheduler, **settings)
         if way.device == RECORDED:
             name = scene.recording(way.scheduler, way.memory)
             as_recorded = not (choice.seed or way.block_size or way.budget)
@@ -53,7 +62,6 @@ class Runs:
         base = self._base(choice)
         if base is None:
             return None
-        settings = choice_of(choice, way).engine_settings()
         return serve_again(base, way.scheduler, way.device, settings)
 
     def _base(self, choice: Choice) -> Trace | None:
@@ -62,10 +70,14 @@ class Runs:
             return Trace.load(bundled(choice.the_scene.recording(*choice.the_scene.ways[0])))
         made = (
             run
-            for (scene, seed, way), run in self._kept.items()
-            if (scene, seed, way.device) == (choice.scene, choice.seed, REAL)
+            for key, run in self._kept.items()
+            if key[-1].device == REAL and key == _key(choice, key[-1])
         )
         return next(made, None)
+
+
+def _key(choice: Choice, way: Way) -> Key:
+    return choice.scene, choice.seed, repr(choice.requests), way
 
 
 def choice_of(choice: Choice, way: Way) -> Choice:
@@ -85,20 +97,16 @@ def choice_of(choice: Choice, way: Way) -> Choice:
 
 
 def _real(loaded: LoadedModel, choice: Choice, progress: Callable[[float], None]) -> Trace:
-    from minillm.build import SceneLabel, build_engine, header_of
-
-    scene = choice.the_scene
-    engine = build_engine(loaded, choice.scheduler, **choice.engine_settings())
-    workload = scene.workload(choice.seed)
-    recorder = Recorder(header_of(engine, loaded, SceneLabel(scene.name, scene.title, "")))
-    driver = WorkloadDriver(engine, workload)
+    drawn = choice.requests
+    count = len(choice.the_scene.workload(choice.seed) if drawn is None else drawn)
+    driver, recorder = prepare(loaded, choice)
+    engine, done = driver.engine, 0
     engine.hooks.on("step", recorder.on_step)
-    done = 0
     while not driver.finished:
         driver.step()
         finished = sum(r.finished_at is not None for r in recorder.trace.requests)
         if finished > done:
             done = finished
-            progress(done / len(workload))
+            progress(done / count)
     recorder.close(events=engine.pending_events, how="complete", time=engine.clock.now)
     return recorder.trace

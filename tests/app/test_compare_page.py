@@ -19,6 +19,7 @@ from minillm.kv_cache.memories import MEMORIES
 from minillm.scheduling.systems import SYSTEMS
 from minillm.trace.compare import Comparison
 from minillm.workload.scenes import SCENES
+from minillm.workload.spec import RequestSpec
 
 sizes = st.none() | st.integers(1, 4096)
 ways = st.builds(
@@ -81,6 +82,21 @@ def test_a_real_run_is_made_once_and_kept(pocket: Any) -> None:
     simulated = runs.get(choice, Way("sarathi", "paged", "cpu"))
     assert simulated is not None
     assert Comparison([run, simulated]).requests
+
+
+def test_requests_that_were_drawn_are_compared(pocket: Any) -> None:
+    drawn = (RequestSpec(prompt_len=30, output_len=5), RequestSpec(prompt_len=60, output_len=3))
+    runs, choice = Runs(), Choice(scene="memory", requests=drawn)
+    assert runs.get(choice, Way("vllm", "paged")) is None, "nobody has recorded them"
+    simulated = runs.get(choice, Way("vllm", "paged", "cpu"))
+    runs.make(pocket, choice, Way("vllm", "paged", REAL), lambda share: None)
+    real = runs.get(choice, Way("vllm", "paged", REAL))
+    assert simulated is not None
+    assert real is not None
+    lengths = [(r.prompt_len, r.output_len) for r in simulated.requests]
+    assert lengths == [(30, 5), (60, 3)]
+    assert len(real.requests) == 2
+    assert runs.get(Choice(scene="memory"), Way("vllm", "paged", REAL)) is None
 
 
 def test_a_real_run_takes_a_place_in_the_engine_room(pocket: Any) -> None:
