@@ -9,9 +9,10 @@ from typing import Any
 
 from backstage import way
 from backstage.parameters import one_of, whole
-from backstage.xrays import KERNELS
+from backstage.xrays import KERNELS, PLACE
 from backstage.xrays import SIZES as XRAY_SIZES
 from minillm.costs import HARDWARE, MODELS
+from minillm.messages import say
 from minillm.messages.glossary import KINDS
 from minillm.xray.case import LAYOUTS
 from minillm.xray.cases import CASES
@@ -30,6 +31,12 @@ def _size(language: str, text: str) -> int:
 
 def _xray_size(language: str, text: str) -> int:
     return int(one_of(language, text, [str(size) for size in XRAY_SIZES]))
+
+
+def _load(language: str, text: str) -> str:
+    if not PLACE.fullmatch(text):
+        raise ValueError(say(language, "kernel.link_load"))
+    return text
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ OWN: Mapping[str, Own] = {
     "case": Own("mixed", partial(one_of, known=tuple(CASES))),
     "kernel_block": Own(4, _xray_size),
     "layout": Own("NHD", partial(one_of, known=LAYOUTS)),
+    "load": Own("", _load),
     # Memory
     "kv_block": Own(16, _size),
 }

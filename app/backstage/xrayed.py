@@ -10,7 +10,7 @@ from backstage.shared import kernel_xrays
 from backstage.speech import language, say, speaker
 from backstage.viewport import viewport_height
 from backstage.words import inert
-from backstage.xrays import FIRST, KERNELS, SIZES, Wanted, XRays
+from backstage.xrays import FIRST, KERNELS, PLACE, SIZES, Wanted, XRays
 from minillm.stage.xray_host import xray_picture
 from minillm.xray import XRayError
 from minillm.xray.case import LAYOUTS
@@ -58,6 +58,8 @@ def _choices(session: Session) -> None:
                 format_func=text,
                 label_visibility="collapsed",
                 width=width,
+                on_change=None if name == "layout" else _begin_anew,
+                args=(session,),
             )
 
 
@@ -75,9 +77,11 @@ def _picture(session: Session, room: XRays, shown: Wanted) -> None:
             texts,
             key=_PICTURE,
             layout=session.own["layout"],
+            place=session.own["load"],
             height=viewport_height() - above - 2,
             language=language(),
             on_layout=lambda: _layout_clicked(session),
+            on_place=lambda: _moved(session),
             **options,
         )
 
@@ -86,6 +90,17 @@ def _layout_clicked(session: Session) -> None:
     name = st.session_state[_PICTURE].get("layout")
     if name in LAYOUTS:
         st.session_state[session.key("layout")] = name
+
+
+def _moved(session: Session) -> None:
+    place = st.session_state[_PICTURE].get("place")
+    if isinstance(place, str) and PLACE.fullmatch(place):
+        st.session_state[session.key("load")] = place
+
+
+def _begin_anew(session: Session) -> None:
+    """Another X-ray has other programs and loads."""
+    st.session_state[session.key("load")] = ""
 
 
 def _take(room: XRays, wanted: Wanted, shown: Wanted) -> None:

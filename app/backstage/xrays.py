@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -17,7 +18,8 @@ from minillm.xray.file import encode
 KERNELS = ("paged_attention", "simple_attention", "csr_attention")
 SIZES = (1, 2, 4, 8, 16)
 """Block sizes to choose from, tokens."""
-
+PLACE = re.compile(r"\d{1,4}(,\d{1,4}){1,2}:\d{1,6}(:\d{1,3})?")
+"""A program, which of its loads, and a row of its tile."""
 TIMEOUT = 600.0  # seconds
 _KEPT = 40
 # What the interpreter took on one core: its start, a tile of the fast kernel, a block of the

@@ -17,17 +17,21 @@ def xray_picture(
     *,
     key: str,
     layout: str,
+    place: str = "",
     height: int = 640,
     language: str = DEFAULT,
     on_layout: Callable[[], None],
+    on_place: Callable[[], None],
     **options: Any,
 ) -> Any:
     """Mount the picture, or bring the mounted one up to date.
 
     `xrays`: X-rays of one case as JSON text by their layouts, None for a layout that the kernel
-    does not read; `id` is another for others. `layout`: the one that is drawn. `height`: CSS px.
-    `options`: `theme`, `present`, `wholePage`. `result.layout` is, for the run it causes, a layout
-    that was clicked; `on_layout` is called before that run.
+    does not read; `id` is another for others. `layout`: the one that is drawn. `place`: the program
+    and the load at which another X-ray begins, such as "0,1:12". `height`: CSS px. `options`:
+    `theme`, `present`, `wholePage`. `result.layout` is, for the run it causes, a layout that was
+    clicked, and `result.place` where somebody has moved to; `on_layout` and `on_place` are called
+    before that run.
     """
     return _component()(
         key=key,
@@ -36,10 +40,12 @@ def xray_picture(
             "id": id,
             "xrays": dict(xrays),
             "layout": layout,
+            "place": place,
             "height": height,
             "options": {"language": spoken(language), **options},
         },
         on_layout_change=on_layout,
+        on_place_change=on_place,
     )
 
 

@@ -67,6 +67,29 @@ def test_programs_loads_and_rows_are_chosen_by_pointing(tab: Any) -> None:
     assert spoken.startswith("Program 3,1 reads the keys of request [2] from blocks 6 0 10 14")
 
 
+def test_the_link_holds_the_place_and_another_case_begins_anew(tab: Any) -> None:
+    one = tab("kernel?load=3,1:8:7")
+    read = one.read()
+    assert (read["program"], read["step"], read["row"], read["kind"]) == ("3,1", 7, 7, "k")
+    one.press("ArrowRight")
+    one.page.wait_for_url("**/kernel?*load=3%2C1%3A9%3A7*")
+    assert one.read()["step"] == 8, "the place it told is not handed back"
+    one.page.get_by_role("combobox", name="Batch").click()
+    one.page.get_by_role("option", name="Shared prefix").click()
+    assert one.until(lambda r: r["grid"] == [3, 2, 1])["row"] == 0
+    one.page.wait_for_url(lambda url: "case=shared" in url and "load" not in url)
+
+
+def test_every_part_says_why_it_is(tab: Any) -> None:
+    one = tab("kernel")
+    one.page.locator(".kx-softmax .ms-region-head").focus()
+    one.page.keyboard.press("?")
+    why = one.page.get_by_role("tooltip")
+    assert why.inner_text().startswith("A softmax needs all scores, but program 0,0 sees one tile")
+    one.page.keyboard.press("Escape")
+    why.wait_for(state="hidden")
+
+
 def test_a_layout_is_chosen_in_the_picture_or_above_it_and_is_in_the_link(tab: Any) -> None:
     one = tab("kernel?case=decode")
     before = one.read()

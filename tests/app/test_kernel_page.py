@@ -141,6 +141,14 @@ def test_a_choice_is_in_the_link_and_interpreted_once(
     assert interpreted == ["csr_attention"]
 
 
+def test_a_place_in_the_link_is_handed_on_and_nonsense_is_told(
+    page: Callable[..., Any], interpreted: list[str]
+) -> None:
+    assert drawn(page("kernel", load="0,1:12"))["place"] == "0,1:12"
+    at = page("live", load="12")
+    assert "such as 0,1:12" in at.error[0].value.replace("\\", "")
+
+
 @pytest.mark.parametrize("triton", [True, False])
 def test_a_failure_is_told_and_the_picture_before_stays(
     page: Callable[..., Any],

@@ -6,7 +6,7 @@ import { el } from "../js/dom.js";
 function region(name, say) {
   const title = say(`kernel.${name}`);
   const node = el("section", `ms-region kx-${name}`, { "aria-label": title });
-  const head = el("header", "ms-region-head");
+  const head = el("header", "ms-region-head", { "data-why": name, tabindex: "0" });
   const heading = el("h2", "ms-region-title");
   heading.textContent = title;
   const figure = el("span", "ms-figure");
@@ -17,7 +17,7 @@ function region(name, say) {
 }
 
 export function createXrayFrame(root, say) {
-  const narration = el("p", "ms-narration");
+  const narration = el("p", "ms-narration", { "data-why": "narration", tabindex: "0" });
   const spoken = el("div", "ms-sr", { "aria-live": "polite" });
   const main = el("div", "ms-main kx-main");
   const parts = {};

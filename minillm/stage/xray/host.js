@@ -1,5 +1,6 @@
 // Host of the X-ray's picture: Streamlit, st.components.v2. data = {id, xrays: {layout: JSON text
-// or null}, layout, height, options}; another `id` is another X-ray. Told: the trigger `layout`.
+// or null}, layout, place, height, options}; another `id` is another X-ray, which begins at
+// `place`. Told: the triggers `layout` and `place`.
 
 import { createXray } from "./xray.js";
 
@@ -21,7 +22,7 @@ export function mountXray({ data, parentElement, setTriggerValue }) {
   };
 }
 
-function show(mount, { id, xrays, layout, height, options }) {
+function show(mount, { id, xrays, layout, place, height, options }) {
   mount.root.style.height = `${height}px`;
   const wanted = JSON.stringify(options);
   if (mount.options !== wanted) {
@@ -31,12 +32,12 @@ function show(mount, { id, xrays, layout, height, options }) {
     mount.picture = createXray(mount.root, { ...options, onLayout: (name) => {
       mount.layout = name;
       mount.setTriggerValue("layout", name);
-    } });
+    }, onPlace: (text) => mount.setTriggerValue("place", text) });
   }
   if (mount.id !== id) {
     mount.id = id;
     const parsed = Object.entries(xrays).map(([name, text]) => [name, text && JSON.parse(text)]);
-    mount.picture.load(Object.fromEntries(parsed), layout);
+    mount.picture.load(Object.fromEntries(parsed), layout, place);
     mount.layout = layout;
   } else if (mount.layout !== layout) {
     mount.layout = layout;

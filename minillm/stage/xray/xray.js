@@ -3,12 +3,15 @@
 //
 //   const picture = createXray(element, { language: "en" });
 //   picture.load({ NHD: xray, HND: xray, packed: null }, "NHD");
+//
+// A place in it is written "0,1:12": the program, and which of its loads; ":3" more: the row.
 
 import { createControls } from "../js/controls.js";
 import { createBadge, el, setBadge, setText } from "../js/dom.js";
 import { listenToKeys } from "../js/keys.js";
 import { plain } from "../js/narration.js";
 import { createLook, hostTheme, watchTheme } from "../js/theme.js";
+import { createWhy } from "../js/why.js";
 import { anatomy, pointOf } from "./anatomy.js";
 import { createGrid, idOf } from "./draw-grid.js";
 import { createLayouts } from "./draw-layouts.js";
@@ -19,10 +22,12 @@ import { createXrayFrame } from "./frame.js";
 import { narrateLoad } from "./narrate.js";
 import { createXraySpeaker } from "./texts.js";
 
+const REST = 400; // ms without a move
 const PACES = [0.4, 1, 3, 10]; // loads per second, of the controls' speeds
 
 /** `options`: language "en" | "zh"; theme "dark" | "light" | "auto"; present: large type, no
- * controls; onLayout(name): another layout was chosen. */
+ * controls; onLayout(name): another layout was chosen; onPlace(text): where somebody has moved to,
+ * told at rest. */
 export function createXray(root, options = {}) {
   const say = createXraySpeaker(options.language ?? "en");
   root.classList.add("minillm-stage", "minillm-xray");
@@ -44,15 +49,19 @@ export function createXray(root, options = {}) {
     }),
     controls: createControls(frame.controls, act, false, say),
   };
+  const why = createWhy(root, (region) => seen && explain(region), (words) => setText(frame.spoken, words));
   const at = { program: 0, step: 0, row: 0, playing: false, speed: 1 };
   let seen = null; // layout → anatomy, or null where the kernel does not read it
   let layout = "";
   let timer = 0;
+  let resting = 0; // timer
+  let told = "";
 
-  function load(xrays, name) {
+  function load(xrays, name, place = "") {
     seen = Object.fromEntries(Object.entries(xrays).map(([key, json]) => [key, json && anatomy(json)]));
     layout = seen[name] ? name : Object.keys(seen).find((key) => seen[key]);
-    Object.assign(at, { row: 0, playing: false }, pointOf(seen[layout].programs));
+    Object.assign(at, { row: 0, playing: false }, findPlace(place) ?? pointOf(seen[layout].programs));
+    told = placeOf();
     draw();
   }
 
@@ -60,6 +69,29 @@ export function createXray(root, options = {}) {
     if (!seen?.[name] || name === layout) return;
     layout = name;
     draw();
+  }
+
+  function placeOf() {
+    const id = idOf(programs()[at.program].id, seen[layout].grid);
+    return `${id}:${at.step + 1}${at.row ? `:${at.row}` : ""}`;
+  }
+
+  /** What a place means here; null where this X-ray has no such program or load. */
+  function findPlace(place) {
+    const [id, step, row] = place.split(":");
+    const program = programs().findIndex((each) => idOf(each.id, seen[layout].grid) === id);
+    const found = programs()[program]?.steps[Number(step) - 1];
+    if (!found) return null;
+    return { program, step: found.index, row: Math.min(Number(row ?? 0), Math.max(0, programs()[program].rows.length - 1)) };
+  }
+
+  function tellPlace() {
+    clearTimeout(resting);
+    if (at.playing || placeOf() === told) return;
+    resting = setTimeout(() => {
+      told = placeOf();
+      options.onPlace?.(told);
+    }, REST);
   }
 
   const programs = () => seen[layout].programs;
@@ -85,8 +117,19 @@ export function createXray(root, options = {}) {
     choose(order[Math.max(0, Math.min(place + by, order.length - 1))].index);
   }
 
+  /** Why a region is what it is, with the figures of the moment. */
+  function explain(region) {
+    const here = seen[layout];
+    const program = here.programs[at.program];
+    return say(`kernel.why_${region}`, { id: idOf(program.id, here.grid), at: at.step + 1, n: program.order.size,
+      programs: here.programs.length, spare: here.programs.filter(({ spare }) => spare).length,
+      tiles: program.tiles.length - 1 });
+  }
+
   function act(action, value) {
     if (!seen) return;
+    if (action === "why") return why.ask();
+    if (action === "deselect") return why.hide();
     const last = programs()[at.program].steps.length - 1;
     if (action === "play") move(at.step >= last && !at.playing ? { step: 0, playing: last > 0 } : { playing: !at.playing });
     else if (action === "step") move({ step: at.step + 1, playing: false });
@@ -116,8 +159,10 @@ export function createXray(root, options = {}) {
     const last = Math.max(0, program.steps.length - 1);
     parts.controls.draw({ isPlaying: at.playing, speed: at.speed, atStart: at.step === 0, atEnd: at.step >= last,
       following: false, stalls: 0, preemptions: 0, notes: 0 });
+    why.refresh();
     if (!at.playing) setText(frame.spoken, plain(sentence));
     setText(frame.readout, JSON.stringify(readout(plain(sentence))));
+    tellPlace();
     if (at.playing) timer = setTimeout(() => move({ step: at.step + 1 }), 1000 / PACES[at.speed]);
   }
 
@@ -160,6 +205,8 @@ export function createXray(root, options = {}) {
     load, setLayout, act, choose,
     destroy() {
       clearTimeout(timer);
+      clearTimeout(resting);
+      why.stop();
       observer.disconnect();
       unwatch();
       unlisten();
