@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import islice
 from random import Random
+from typing import Any
 
 from minillm.xray.case import EXAMPLE, Case
 
 SMALLEST_TILE = 16  # rows and keys: as small as a matrix product takes, to see several
 PREFIX = 16  # tokens that the sequences of "shared" have in common
-_TILES = {"tile_rows": SMALLEST_TILE, "tile_keys": SMALLEST_TILE}
+_TILES: dict[str, Any] = {"tile_rows": SMALLEST_TILE, "tile_keys": SMALLEST_TILE}
 
 
 def _decode(block_size: int) -> Case:
