@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,29 @@ def healthy(url: str) -> bool:
         return urllib.request.urlopen(f"{url}/_stcore/health").status == 200
     except (urllib.error.URLError, ConnectionError):
         return False
+
+
+@contextmanager
+def served(folder: Path, *arguments: str) -> Iterator[str]:
+    """The app, served with `arguments` of its own; its address. It runs in `folder`."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    log = folder / "log"
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
+    options = ["--server.headless", "true", "--server.port", str(port), "--", *arguments]
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            [*command, *options], cwd=folder, stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        url = f"http://localhost:{port}"
+        wait(lambda: healthy(url) or server.poll() is not None)
+        assert server.poll() is None, log.read_text()
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
 
 
 class Tab:

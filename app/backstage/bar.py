@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backstage import drawn, panels
+from backstage import drawn, panels, queue
 from backstage.session import Session
 from backstage.speech import language, say, speaker
 from backstage.words import inert, question
@@ -27,6 +27,8 @@ def draw(session: Session, *, edits: bool = False) -> None:
     if not session.look.hides("question"):
         _question(session, edits)
     with st.container(key="notes"):
+        if session.waits:
+            queue.draw(session)
         for note in session.notes():
             st.error(inert(note))
 

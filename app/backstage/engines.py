@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from minillm.execution.loaded_model import LoadedModel
 
 MAX_ENGINES = 8
+PATIENCE = 10.0  # seconds: who has not asked for so long has left the line
 
 
 class TooManyEngines(RuntimeError):
@@ -28,23 +30,49 @@ class TooManyEngines(RuntimeError):
 
 
 class EngineRoom:
-    """Counts the desks that own an engine. One per process."""
+    """Counts the desks that own an engine, and keeps those in line that wait for one. One per
+    process."""
 
-    def __init__(self, limit: int = MAX_ENGINES) -> None:
+    def __init__(
+        self, limit: int = MAX_ENGINES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.limit = limit
+        self._clock = clock
         self._desks: set[Desk] = set()
+        self._line: dict[Desk, float] = {}  # in order, with the time at which it asked last
         self._lock = threading.Lock()
 
     def enter(self, desk: Desk) -> None:
-        """Let `desk` own an engine. Raises TooManyEngines."""
+        """Let `desk` own an engine. Raises TooManyEngines; those in line come first."""
         with self._lock:
-            if desk not in self._desks and len(self._desks) >= self.limit:
+            if desk not in self._desks and self._ahead_of(desk) >= self.limit - len(self._desks):
                 raise TooManyEngines(self.limit)
+            self._line.pop(desk, None)
             self._desks.add(desk)
+
+    def place(self, desk: Desk) -> int:
+        """The place of `desk` in line, from 1, at the end of which it stands if it stood in none;
+        0 when it may enter now. To be asked every few seconds, or the place is lost."""
+        with self._lock:
+            self._line[desk] = self._clock()
+            ahead = self._ahead_of(desk)
+            return 0 if ahead < self.limit - len(self._desks) else ahead + 1
+
+    def leave_line(self, desk: Desk) -> None:
+        with self._lock:
+            self._line.pop(desk, None)
 
     def leave(self, desk: Desk) -> None:
         with self._lock:
             self._desks.discard(desk)
+            self._line.pop(desk, None)
+
+    def _ahead_of(self, desk: Desk) -> int:
+        """How many in line come before `desk`."""
+        gone = self._clock() - PATIENCE
+        self._line = {one: asked for one, asked in self._line.items() if asked > gone}
+        line = list(self._line)
+        return line.index(desk) if desk in line else len(line)
 
     @property
     def runs(self) -> list[LiveRun]:
@@ -91,6 +119,13 @@ class Desk:
             yield
         finally:
             self._room.leave(self)
+
+    def wait(self) -> int:
+        """The place in line for an engine; see `EngineRoom.place`."""
+        return self._room.place(self)
+
+    def wait_no_more(self) -> None:
+        self._room.leave_line(self)
 
     def reset(self) -> None:
         """End the live run, if there is one. Does not wait for its last step."""

@@ -22,6 +22,7 @@ PARTS = (
     "requests",
     "figures",
     "controls",
+    "class",
 )
 """What `hide=` can take away."""
 _MOST_STEPS = 10_000_000

@@ -51,6 +51,7 @@ class Session:
         self.wants_runs = False
         self.prompt_note: tuple[bool, str] | None = None  # (accepted, words)
         self.wants_run = False
+        self.waits = False  # in line for an engine
 
     @classmethod
     def current(cls) -> Session:
@@ -142,6 +143,7 @@ class Session:
         if scheduler is not None and memory is not None:
             self.put(replace(self.choice, scheduler=scheduler, memory=memory))
         self.wants_run = True
+        self.waits = False
 
     def ask_for_runs(self) -> None:
         """Make the runs that the Compare page lacks, in this run of the script."""
@@ -243,8 +245,8 @@ class Session:
 
         try:
             yield
-        except TooManyEngines as error:
-            self.problems = [say("live.too_many", limit=error.limit)]
+        except TooManyEngines:
+            self.waits = True
         except (ConfigError, ModelError, RequestRejected) as error:
             self.problems = [str(error)]
         except (MemoryError, RuntimeError) as error:  # torch: out of memory

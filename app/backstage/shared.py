@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import logging
 import sys
@@ -9,7 +10,8 @@ import threading
 
 import streamlit as st
 
-from backstage.engines import Desk, EngineRoom
+from backstage.engines import MAX_ENGINES, Desk, EngineRoom
+from backstage.lesson import Lectern, Lessons
 from backstage.weights import Weights
 from backstage.xrays import XRays
 
@@ -23,7 +25,25 @@ def engine_room() -> EngineRoom:
     # An engine thread gives the interpreter away at every torch call and has to get it back from
     # the threads that serve pages. At the usual 5 ms a try, a prefill took four times as long.
     sys.setswitchinterval(SWITCH_INTERVAL)
-    return EngineRoom()
+    return EngineRoom(_asked().max_engines)
+
+
+def _asked() -> argparse.Namespace:
+    """What `minillm app` was told and hands on; everything else on the command line is not ours."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--max-engines", type=int, default=MAX_ENGINES)
+    return parser.parse_known_args(sys.argv[1:])[0]
+
+
+@st.cache_resource(show_spinner=False)
+def lessons() -> Lessons:
+    return Lessons()
+
+
+@st.cache_resource(scope="session", on_release=Lectern.close, show_spinner=False)
+def lectern() -> Lectern:
+    """From here a session lets others follow; they are told when its connection ends."""
+    return Lectern(lessons())
 
 
 @st.cache_resource(show_spinner=False)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from backstage import following, teaching
 from backstage.session import Session
+from backstage.shared import lectern
 from backstage.speech import language, say, speak
 from backstage.style import CSS
 from minillm.messages import LANGUAGES
@@ -25,12 +27,16 @@ def run() -> None:
     if page == status:
         page.run()
         return
+    st.html(CSS)
+    if following.PARAMETER in st.query_params:
+        following.draw(st.query_params[following.PARAMETER])
+        return
     session = Session.current()
     session.turn_to(page.url_path)
-    st.html(CSS)
     if not session.look.hides("nav"):
         _navigation(session, pages, page)
     page.run()
+    lectern().show(session.shown)
     session.write_link()
 
 
@@ -41,6 +47,8 @@ def _navigation(session: Session, pages: list[StreamlitPage], here: StreamlitPag
             with st.container(key="here" if page == here else f"to-{name}", width="content"):
                 st.page_link(page, label=say(f"app.page_{name}"), query_params=session.link())
         st.space("stretch")
+        if not session.look.hides("class"):
+            teaching.draw(session)
         for code, name in LANGUAGES.items():
             if code != language():
                 key = f"speak-{code}"

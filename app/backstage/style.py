@@ -22,6 +22,7 @@ CSS = """
 .st-key-bar [data-baseweb="select"] > div { min-height: 36px; height: 36px; }
 .st-key-bar [data-testid="stBaseButton-primary"] p { color: light-dark(#fff, #11161d); }
 .st-key-question button { min-height: 24px; padding: 0; white-space: nowrap; opacity: 0.8; }
+.st-key-queue p { font-size: 16px; }
 .st-key-question { padding: 0 20px 7px; min-height: 28px; }
 .st-key-question [data-testid="stMarkdownContainer"] { margin: 0; }
 .st-key-question p { margin: 0; font-size: 14px; line-height: 1.5; opacity: 0.8; }

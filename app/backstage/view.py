@@ -8,6 +8,7 @@ import streamlit as st
 
 from backstage import bar, shell
 from backstage.session import Session
+from backstage.shared import lectern
 from backstage.speech import language
 from backstage.viewport import viewport_height
 from minillm.live import FULL_SPEED
@@ -49,6 +50,7 @@ def _moment(session: Session) -> None:
         step=look.step,
         select=look.select,
         on_state=lambda: remember(session, MOMENT),
+        tell_every=lectern().tell_every,
         start=shown.start,
         **_bare(session),
     )
@@ -70,7 +72,8 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
         step=session.look.step if replay else None,
         select=session.look.select,
         on_control=lambda: obey(session),
-        on_state=(lambda: remember(session, STAGE)) if replay else None,
+        on_state=(lambda: remember(session, STAGE)) if replay or lectern().lesson else None,
+        tell_every=lectern().tell_every,
         **_options(session),
     )
     session.write_link()
@@ -94,10 +97,13 @@ def _bare(session: Session) -> dict[str, Any]:
 
 
 def remember(session: Session, key: str) -> None:
-    """Let the link say where the stage stands; no moment while it plays."""
+    """Let the class see what the stage shows, and the link say where a recording stands; no moment
+    while it plays."""
     state = st.session_state[key].get("state")
     if state and state["session"] == session.shown.session:
-        session.look_at(None if state["playing"] else state["step"], state["selection"])
+        lectern().tell(state["step"], state["selection"])
+        if session.shown.run is None or key == MOMENT:
+            session.look_at(None if state["playing"] else state["step"], state["selection"])
 
 
 def obey(session: Session) -> None:

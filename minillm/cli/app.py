@@ -13,6 +13,13 @@ import typer
 import minillm
 from minillm.cli.shell import fail
 
+LOCAL = ("localhost", "127.0.0.1", "::1")
+EXPOSED = """\
+Listening on {host}: whoever reaches this machine over the network can open the app, without a
+password and without encryption. Visitors can run up to {n} engines here, send prompts, and name a
+model to load: one to download, or a folder of this machine. Use it on a network that you trust.
+"""
+
 
 def app(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "localhost",
@@ -20,6 +27,9 @@ def app(
         int | None,
         typer.Option(min=1, max=65535, help="Port to listen on; by default the first free one."),
     ] = None,
+    max_engines: Annotated[
+        int, typer.Option(min=1, help="Engines at once; visitors beyond that wait in line.")
+    ] = 8,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Open the app."""
@@ -41,7 +51,10 @@ def app(
         options["server.port"] = str(port)
     from streamlit.web.cli import main  # in this process, so that signals end it
 
-    main(["run", str(page), *(f"--{name}={value}" for name, value in options.items())])
+    if host not in LOCAL:
+        print(EXPOSED.format(host=host, n=max_engines))
+    flags = (f"--{name}={value}" for name, value in options.items())
+    main(["run", str(page), *flags, "--", f"--max-engines={max_engines}"])
 
 
 def _has_display() -> bool:

@@ -47,7 +47,7 @@ const NARROW = 880; // CSS px of width below which the stage folds
  * is done with the keys of a comparison. bare: no controls, only keys.
  * wholePage: keys work wherever the pointer is; onControl({action, value}): what the live host is
  * asked to do; onState({step, selection, playing}): where the stage is, told at rest and when it
- * starts to play.
+ * starts to play, and every tellEvery() ms while it plays (0: not).
  */
 export function createStage(root, options = {}) {
   const live = options.mode === "live";
@@ -77,7 +77,7 @@ export function createStage(root, options = {}) {
     notes: createNotes(frame.note, say),
     controls: createControls(frame.controls, act, live, say),
   };
-  const reporter = options.onState ? createReporter(options.onState) : null;
+  const reporter = options.onState ? createReporter(options.onState, options.tellEvery) : null;
   const why = createWhy(root, (region) => drawn && explanation(region, { ...drawn, header: recording.header,
     recording, selection, live, small: parts.blocks.isSmall(), lanes: parts.timeline.shownOf() }, say),
     (words) => setText(frame.spoken, words));

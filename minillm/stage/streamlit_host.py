@@ -18,7 +18,7 @@ stage said itself may be handed back to it, so both directions together are safe
 
     stage(header, records, key="stage", step=step_of_the_link, on_state=remember)
 
-One who follows passes the teacher's step and selection, and no `on_state`.
+One who follows passes the teacher's step and selection, and `follow=True`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ def stage(
     select: str | None = None,
     on_control: Callable[[], None] | None = None,
     on_state: Callable[[], None] | None = None,
+    tell_every: int = 0,
+    follow: bool = False,
     **options: Any,
 ) -> ComponentResult:
     """Mount the stage, or bring the mounted one up to date. Call it on every tick of a fragment.
@@ -68,7 +70,9 @@ def stage(
     `result.control` is, for the run it causes, `{"action": "play" | "pause" | "step" | "speed",
     "value": …}`: what a live engine is asked to do (`value` of "speed": steps per second, None
     for no limit). `on_control` is called before that run, as Streamlit callbacks are.
-    `result.state` is the last report, for which there must be an `on_state`.
+    `result.state` is the last report, for which there must be an `on_state`; `tell_every` (ms) is
+    for reports while the stage plays, too. `follow`: nothing moves the stage but `step` and
+    `select`, and its controls are gone.
     """
     import streamlit as st
 
@@ -92,6 +96,8 @@ def stage(
             "height": height,
             "goto": {"step": step, "select": select, "heard": _heard(said)},
             "reports": on_state is not None,
+            "tell_every": tell_every,
+            "follow": follow,
             "options": {"language": spoken(language), **options},
         },
         on_control_change=on_control or _nothing,

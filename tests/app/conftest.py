@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser_tabs import CHROMIUM, ROOT, Tab, healthy, wait
+from browser_tabs import CHROMIUM, Tab, served
 
 APP = Path(__file__).parents[2] / "app"
 sys.path.insert(0, str(APP))
@@ -58,26 +56,8 @@ def page() -> Callable[..., Any]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app, served."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log"
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app" / "main.py")]
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "--server.headless", "true", "--server.port", str(port)],
-            cwd=tmp_path_factory.mktemp("elsewhere"),
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = f"http://localhost:{port}"
-        wait(lambda: healthy(url) or server.poll() is not None)
-        assert server.poll() is None, log.read_text()
+    with served(tmp_path_factory.mktemp("app")) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="module")

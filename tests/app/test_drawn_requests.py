@@ -41,8 +41,8 @@ def test_prompts_have_the_length_that_was_drawn(pocket: Any) -> None:
 def test_they_run_as_drawn(pocket: Any, until: Any) -> None:
     desk = Desk(EngineRoom())
     run = desk.start(pocket, Choice(pace=0.0, requests=checked(ROWS), title="Mine"))
-    until(lambda: run.idle)
     trace = run.recorder.trace
+    until(lambda: [r.output_len for r in trace.requests] == [5, 9, 7])
     assert trace.header.title == "Mine"
     assert [(r.prompt_len, r.output_len, r.client, r.priority) for r in trace.requests] == [
         (3, 5, "a", 0),

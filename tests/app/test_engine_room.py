@@ -7,7 +7,7 @@ import threading
 import pytest
 from backstage import engines
 from backstage.choice import Choice
-from backstage.engines import Desk, EngineRoom, TooManyEngines
+from backstage.engines import PATIENCE, Desk, EngineRoom, TooManyEngines
 
 from minillm.config import ConfigError
 
@@ -83,3 +83,23 @@ def test_two_desks_do_not_disturb_each_other(pocket, until) -> None:
     assert texts[0] == texts[1] == texts[2]
     for desk in desks:
         desk.close()
+
+
+def test_those_who_wait_come_in_turn_and_those_who_left_lose_theirs() -> None:
+    now = [0.0]
+    room = EngineRoom(limit=1, clock=lambda: now[0])
+    first, second, third, fourth = (Desk(room) for _ in range(4))
+    room.enter(first)
+    assert [desk.wait() for desk in (second, third, fourth)] == [1, 2, 3]
+    assert second.wait() == 1
+    third.wait_no_more()
+    assert fourth.wait() == 2
+    room.leave(first)
+    with pytest.raises(TooManyEngines):
+        room.enter(fourth)
+    assert second.wait() == 0
+    assert fourth.wait() == 2
+    now[0] = PATIENCE + 1  # the second never came back
+    assert fourth.wait() == 0
+    room.enter(fourth)
+    assert second.wait() == 1

@@ -9,12 +9,14 @@
 //
 // `data.goto` = {step, select, heard} moves the mounted stage: when it changes, unless the host
 // spoke before it had heard the newest `state` = {serial, session, step, selection, playing}, which
-// the stage tells at rest where `data.reports` is set.
+// the stage tells at rest where `data.reports` is set, and every `data.tell_every` ms while it plays.
+// With `data.follow` nobody but the host moves the stage.
 
 import { createStage } from "../stage.js";
 import { unpacked } from "./packed.js";
 
 const ACK_EVERY = 1000; // ms
+const HELD_STILL = { act() {}, select() {}, seekAlong() {} }; // leads a stage that only its host moves
 const mounts = new WeakMap();
 
 export function mountStreamlit({ data, parentElement, setStateValue, setTriggerValue }) {
@@ -52,12 +54,17 @@ function receive(mount, data) {
     mount.stage = createStage(mount.root, {
       ...data.options, mode: data.mode, ...beginning(data),
       onControl: (control) => mount.setTriggerValue("control", control),
-      onState: data.reports ? (state) => report(mount, state) : undefined,
+      onState: (state) => hear(mount, state),
+      tellEvery: () => mount.tellEvery,
+      leader: data.follow ? () => (mount.steering ? null : HELD_STILL) : undefined,
     });
     mount.loaded = false;
     mount.unpacking = false;
     mount.heavy = false; // whether it came packed: such a recording is acknowledged, to come once
   }
+  const asked = data.reports && !mount.reports;
+  Object.assign(mount, { reports: data.reports, tellEvery: data.tell_every });
+  if (asked && mount.last) report(mount, mount.last);
   if (data.packed && mount.next === data.first) {
     if (!mount.unpacking) unpack(mount, data);
     return;
@@ -76,7 +83,7 @@ function receive(mount, data) {
   mount.stage.setTheme(data.options?.theme ?? "auto");
   if (data.goto) steer(mount, data.goto);
   const more = data.total > mount.next;
-  if (mount.next !== mount.acked && (more || mount.heavy || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
+  if (mount.next !== mount.acked && (more || mount.heavy || data.follow || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
 }
 
 async function unpack(mount, data) {
@@ -97,6 +104,11 @@ export function beginning({ goto }) {
   return options;
 }
 
+function hear(mount, state) {
+  mount.last = state;
+  if (mount.reports) report(mount, state);
+}
+
 export function report(mount, { step, selection, playing }) {
   mount.serial += 1;
   mount.told = JSON.stringify([step, selection]);
@@ -108,8 +120,10 @@ export function steer(mount, { step, select, heard }) {
   if (wanted === mount.wanted || heard < mount.serial) return;
   mount.wanted = wanted;
   if (wanted === mount.told) return; // the host repeats what the stage said
+  mount.steering = true;
   if (Number.isInteger(step)) mount.stage.seek(step);
   mount.stage.select(select ?? null, true);
+  mount.steering = false;
 }
 
 function acknowledge(mount, every) {
