@@ -71,6 +71,8 @@ def _picture(session: Session, room: XRays, shown: Wanted) -> None:
     assert texts is not None
     above = bar.height(session) + (not session.look.hides("nav")) * shell.HEIGHT
     options = {"present": True, "wholePage": True} if session.look.present else {}
+    if session.look.hides("controls"):
+        options["bare"] = True
     with st.container(key="view"):
         xray_picture(
             "-".join(map(str, shown)),

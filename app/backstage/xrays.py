@@ -53,7 +53,8 @@ class XRays:
 
     def __init__(self) -> None:
         self._taken: OrderedDict[Wanted, Texts] = OrderedDict()
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()  # of what is kept
+        self._turn = threading.Lock()  # of the interpreter
         self._pace = 1.0  # seconds taken per second estimated, in the last run
 
     @property
@@ -62,8 +63,10 @@ class XRays:
 
     def ready(self, wanted: Wanted) -> Texts | None:
         """What there is at once."""
-        if wanted in self._taken:
-            return self._taken[wanted]
+        with self._lock:
+            found = self._taken.get(wanted)
+        if found is not None:
+            return found
         if (wanted.kernel, wanted.block_size) != (FIRST.kernel, FIRST.block_size):
             return None
         seen = {layout: bundled_xray(wanted.case, layout) for layout in LAYOUTS}
@@ -72,7 +75,7 @@ class XRays:
     def take(self, wanted: Wanted) -> None:
         """Interpret the kernel; afterwards it is ready. Raises XRayError."""
         with self._turn:
-            if wanted in self._taken:  # another visitor wanted the same
+            if self.ready(wanted) is not None:  # another visitor wanted the same
                 return
             cases, began = wanted.cases(), time.monotonic()
             seen = xrays(tuple(cases.values()), kernel=wanted.kernel, timeout=TIMEOUT)
@@ -86,9 +89,10 @@ class XRays:
         return max(1, round(_estimate(wanted) * self._pace))
 
     def _keep(self, wanted: Wanted, texts: Texts) -> Texts:
-        self._taken[wanted] = texts
-        while len(self._taken) > _KEPT:
-            self._taken.popitem(last=False)
+        with self._lock:
+            self._taken[wanted] = texts
+            while len(self._taken) > _KEPT:
+                self._taken.popitem(last=False)
         return texts
 
 

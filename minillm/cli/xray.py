@@ -22,10 +22,10 @@ from minillm.xray import (
     save,
 )
 from minillm.xray import xray as take
+from minillm.xray.cases import SMALLEST_TILE
 from minillm.xray.records import ProgramId
 from minillm.xray.run import WATCHED
 
-_SMALLEST_TILE = 16  # so that a small case shows many
 _TILED = ("paged_attention", "csr_attention")
 
 
@@ -94,7 +94,7 @@ def xray(
     if load_from is not None:
         seen = load(load_from)
     else:
-        tile = _SMALLEST_TILE if kernel in _TILED else None
+        tile = SMALLEST_TILE if kernel in _TILED else None
         shape = {
             "num_heads": num_heads,
             "num_kv_heads": num_kv_heads,

@@ -5,28 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import islice
 from random import Random
-from typing import Any
 
 from minillm.xray.case import EXAMPLE, Case
 
 SMALLEST_TILE = 16  # rows and keys: as small as a matrix product takes, to see several
 PREFIX = 16  # tokens that the sequences of "shared" have in common
-_TILES: dict[str, Any] = {"tile_rows": SMALLEST_TILE, "tile_keys": SMALLEST_TILE}
 
 
 def _decode(block_size: int) -> Case:
     """One token of each, and for each head a KV head of its own."""
-    return Case(seq_lens=(40, 22, 31), num_heads=4, num_kv_heads=4, block_size=block_size, **_TILES)
+    return Case(
+        seq_lens=(40, 22, 31),
+        num_heads=4,
+        num_kv_heads=4,
+        block_size=block_size,
+        tile_rows=SMALLEST_TILE,
+        tile_keys=SMALLEST_TILE,
+    )
 
 
 def _gqa(block_size: int) -> Case:
     """The same lengths; four query heads share a KV head."""
-    return Case(seq_lens=(40, 22, 31), num_heads=8, num_kv_heads=2, block_size=block_size, **_TILES)
+    return Case(
+        seq_lens=(40, 22, 31),
+        num_heads=8,
+        num_kv_heads=2,
+        block_size=block_size,
+        tile_rows=SMALLEST_TILE,
+        tile_keys=SMALLEST_TILE,
+    )
 
 
 def _prefill(block_size: int) -> Case:
     """One whole prompt: a triangle of query tiles over key tiles."""
-    return Case(seq_lens=(32,), query_lens=(32,), block_size=block_size, **_TILES)
+    return Case(
+        seq_lens=(32,),
+        query_lens=(32,),
+        block_size=block_size,
+        tile_rows=SMALLEST_TILE,
+        tile_keys=SMALLEST_TILE,
+    )
 
 
 def _mixed(block_size: int) -> Case:
@@ -35,7 +53,8 @@ def _mixed(block_size: int) -> Case:
         seq_lens=EXAMPLE.seq_lens,
         query_lens=EXAMPLE.query_lens,
         block_size=block_size,
-        **_TILES,
+        tile_rows=SMALLEST_TILE,
+        tile_keys=SMALLEST_TILE,
     )
 
 
@@ -52,7 +71,8 @@ def _shared(block_size: int) -> Case:
         block_size=block_size,
         num_blocks=num_blocks,
         block_tables=tables,
-        **_TILES,
+        tile_rows=SMALLEST_TILE,
+        tile_keys=SMALLEST_TILE,
     )
 
 

@@ -124,6 +124,18 @@ def test_the_page_opens_with_what_is_bundled(page: Callable[..., Any], interpret
     assert interpreted == []
 
 
+def test_a_link_takes_parts_away(page: Callable[..., Any], interpreted: list[str]) -> None:
+    whole, bare = page("kernel"), page("kernel", hide="nav,bar,question,controls")
+    assert len(whole.selectbox) == 4
+    assert not bare.selectbox
+    assert not [text for text in bare.markdown if "Which program" in text.value]
+    assert drawn(bare)["options"]["bare"]
+    assert drawn(bare)["height"] > drawn(whole)["height"] + 100
+    presenting = drawn(page("kernel", present="on"))["options"]
+    assert presenting["present"]
+    assert presenting["wholePage"]
+
+
 def test_a_choice_is_in_the_link_and_interpreted_once(
     page: Callable[..., Any], interpreted: list[str]
 ) -> None:

@@ -7,7 +7,7 @@
 // A place in it is written "0,1:12": the program, and which of its loads; ":3" more: the row.
 
 import { createControls } from "../js/controls.js";
-import { createBadge, el, setBadge, setText } from "../js/dom.js";
+import { createBadge, el, setBadge, setShown, setText } from "../js/dom.js";
 import { listenToKeys } from "../js/keys.js";
 import { plain } from "../js/narration.js";
 import { createLook, hostTheme, watchTheme } from "../js/theme.js";
@@ -26,7 +26,7 @@ const REST = 400; // ms without a move
 const PACES = [0.4, 1, 3, 10]; // loads per second, of the controls' speeds
 
 /** `options`: language "en" | "zh"; theme "dark" | "light" | "auto"; present: large type, no
- * controls; onLayout(name): another layout was chosen; onPlace(text): where somebody has moved to,
+ * controls; bare: no controls, only keys; onLayout(name): another layout was chosen; onPlace(text): where somebody has moved to,
  * told at rest. */
 export function createXray(root, options = {}) {
   const say = createXraySpeaker(options.language ?? "en");
@@ -38,6 +38,7 @@ export function createXray(root, options = {}) {
   root.lang = say("stage.tag");
   const look = createLook(root, options.present ? 1.4 : 1);
   const frame = createXrayFrame(root, say);
+  setShown(frame.controls, !options.bare);
   const parts = {
     grid: createGrid(frame.grid, look, say, choose),
     pool: createPool(frame.pool, look, say),
