@@ -29,9 +29,9 @@ def xray_picture(
     `xrays`: X-rays of one case as JSON text by their layouts, None for a layout that the kernel
     does not read; `id` is another for others. `layout`: the one that is drawn. `place`: the program
     and the load at which another X-ray begins, such as "0,1:12". `height`: CSS px. `options`:
-    `theme`, `present`, `bare`, `wholePage`. `result.layout` is, for the run it causes, a layout that was
-    clicked, and `result.place` where somebody has moved to; `on_layout` and `on_place` are called
-    before that run.
+    `theme`, `present`, `bare`, `wholePage`. `result.layout` is, for the run it causes, a
+    layout that was clicked, and `result.place` where somebody has moved to; `on_layout` and
+    `on_place` are called before that run.
     """
     return _component()(
         key=key,

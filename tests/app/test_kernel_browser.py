@@ -96,7 +96,7 @@ def test_a_layout_is_chosen_in_the_picture_or_above_it_and_is_in_the_link(tab: A
     one.page.get_by_role("button", name="HND", exact=True).click()
     assert one.until(lambda r: r["layout"] == "HND")["step"] == before["step"]
     one.page.wait_for_url("**/kernel?*layout=HND*")
-    assert "fewest" in one.page.locator("[data-layout=HND]").inner_text()
+    assert "fewest lines" in one.page.locator("[data-layout=HND]").inner_text()
     one.page.get_by_role("combobox", name="Layout").click()
     one.page.get_by_role("option", name="packed").click()
     assert one.until(lambda r: r["layout"] == "packed")["program"] == before["program"]

@@ -65,6 +65,7 @@ export function createLayouts(region, look, say, chooseLayout) {
         continue;
       }
       setText(axes, `[${seen[name].tensors.get(load.tensor).axes.map((axis) => say(`kernel.axis_${axis}`)).join(", ")}]`);
+      axes.title = axes.textContent;
       paintRuler(ruler, accesses[name]);
       const { lines, sectors, requests, ofLines, ofSectors } = costs[name];
       setText(main, say("kernel.cost_lines", { n: lines, used: percent(ofLines), sectors, of: percent(ofSectors) }));
