@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from backstage import roof_run, view
 from backstage.budget import Budget, budget, rows
 from backstage.front import part
 from backstage.own import SHAPES
@@ -38,6 +39,9 @@ def draw(session: Session) -> None:
         times = {"decode": milliseconds(decode * 1e3), "prefill": milliseconds(prefill * 1e3)}
         ridge = round(costs.hardware.ridge)
         st.caption(f"{say('roofline.subtitle', ridge=ridge)} {say('roofline.step', **times)}")
+        roof_run.draw(session, costs)
+    if session.shown.trace.steps:
+        view.draw_moment(session, roof_run.STAGE_HEIGHT)
 
 
 def _choices(session: Session) -> None:

@@ -30,22 +30,23 @@ def draw(session: Session) -> None:
         tick(session, ticking, height)
 
 
-def draw_moment(session: Session) -> None:
-    """The stage below a page's own matter: it stands at a moment of what has been recorded."""
+def draw_moment(session: Session, height: int = MOMENT_HEIGHT) -> None:
+    """The stage below a page's own matter: it stands at a moment of what has been recorded.
+    `height` in CSS px."""
     session.shown.catch_up()
     with st.container(key="view"):
-        _moment(session)
+        _moment(session, height)
     session.write_link()
 
 
-def _moment(session: Session) -> None:
+def _moment(session: Session, height: int) -> None:
     shown, look = session.shown, session.look
     stage(
         shown.header,
         shown.records,
         key=MOMENT,
         session=shown.session,
-        height=MOMENT_HEIGHT,
+        height=height,
         language=language(),
         step=look.step,
         select=look.select,

@@ -149,8 +149,46 @@ def _fused_attention(
     pairs = batch * (seq_len if new == 1 else new * (new + 1) / 2)
     queries = batch * new * shape.num_heads * shape.head_dim
     keys = batch * seq_len * shape.num_kv_heads * shape.head_dim
+    return _attention(shape, pairs, queries, keys, dtype_bytes)
+
+
+def _attention(
+    shape: ModelShape, pairs: float, queries: int, keys: int, dtype_bytes: int
+) -> Operator:
+    """Fused, in one layer; `queries` and `keys` are elements."""
     ops = pairs * shape.num_heads * (4 * shape.head_dim + 5)
     return Operator("fused_attention", ops, 2 * (queries + keys) * dtype_bytes)
+
+
+def forward_pass(
+    shape: ModelShape,
+    tokens: int,
+    pairs: float,
+    context: int,
+    sequences: int,
+    dtype_bytes: int = 2,
+) -> Operator:
+    """A whole step as one operator: all layers, fused and causal, and the logits. Its `sequences`
+    compute `tokens` new tokens, hold `context` tokens afterwards, and `pairs` is how many (new
+    token, token it sees) there are, as `pairs_of` counts them."""
+    queries = tokens * shape.num_heads * shape.head_dim
+    keys = context * shape.num_kv_heads * shape.head_dim
+    layer = [
+        *linears(shape, tokens, dtype_bytes),
+        *elementwise(shape, tokens, dtype_bytes),
+        _attention(shape, pairs, queries, keys, dtype_bytes),
+    ]
+    head = lm_head(shape, sequences, dtype_bytes)
+    return Operator(
+        "forward",
+        shape.num_layers * sum(each.ops for each in layer) + head.ops,
+        shape.num_layers * sum(each.bytes for each in layer) + head.bytes,
+    )
+
+
+def pairs_of(new: int, computed: int) -> float:
+    """Of one sequence: each of its `new` tokens sees the `computed` ones, those before, itself."""
+    return new * (computed + (new + 1) / 2)
 
 
 def lm_head(shape: ModelShape, batch: int, dtype_bytes: int = 2) -> Operator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minillm.costs import get_hardware, get_model
-from minillm.costs.roofline import operators
+from minillm.costs.roofline import forward_pass, lm_head, operators, pairs_of
 
 PUBLISHED = {
     "prefill": {
@@ -103,3 +103,13 @@ def test_a_mixture_reads_the_experts_it_needs() -> None:
 def test_stages_have_names() -> None:
     with pytest.raises(ValueError, match="'prefill' or 'decode'"):
         operators(get_model("llama-2-7b"), "both")
+
+
+def test_a_whole_step_is_its_operators_times_the_layers_and_the_logits() -> None:
+    shape = get_model("llama-2-7b")
+    for stage, batch, new, computed in (("prefill", 1, 500, 0), ("decode", 8, 1, 499)):
+        rows = operators(shape, stage, batch=batch, seq_len=500, fused=True)
+        head = lm_head(shape, batch)
+        step = forward_pass(shape, batch * new, batch * pairs_of(new, computed), batch * 500, batch)
+        assert step.ops == pytest.approx(32 * sum(row.ops for row in rows) + head.ops)
+        assert step.bytes == pytest.approx(32 * sum(row.bytes for row in rows) + head.bytes)

@@ -57,6 +57,7 @@ function receive(mount, data) {
       onState: (state) => hear(mount, state),
       tellEvery: () => mount.tellEvery,
       leader: data.follow ? () => (mount.steering ? null : HELD_STILL) : undefined,
+      onFrame: ({ position }) => tellPage(mount, position),
     });
     mount.loaded = false;
     mount.unpacking = false;
@@ -113,6 +114,11 @@ export function report(mount, { step, selection, playing }) {
   mount.serial += 1;
   mount.told = JSON.stringify([step, selection]);
   mount.setStateValue("state", { serial: mount.serial, session: mount.session, step, selection, playing });
+}
+
+/** Other parts of the page move with the stage: each frame is an event of the window. */
+function tellPage({ session }, position) {
+  window.dispatchEvent(new CustomEvent("minillm-moment", { detail: { session, position } }));
 }
 
 export function steer(mount, { step, select, heard }) {
