@@ -78,7 +78,7 @@ export function createFrame(root, say) {
   root.append(header, narration, note, spoken, main, timeline.node, controls, tip, readout);
   return { header, right, name, pills, past, time, step, narration, sentence, note, spoken, waiting, batch, batchCanvas,
     slots, budget, blocks, blocksCanvas, legend, text, table, timeline, timelineCanvas, controls,
-    tip, readout };
+    canvases: [batchCanvas, blocksCanvas, timelineCanvas], tip, readout };
 }
 
 /** A shape and the words it stands for. */

@@ -24,6 +24,13 @@ export function notesAt(notes, n) {
   return n - note <= Math.max(LEAST, length / PER_STEP) ? pinned : [];
 }
 
+/** Positions of the recording's steps that have notes, in order. */
+export function notedPositions({ notes, steps }) {
+  const first = steps[0]?.n ?? 0;
+  const positions = [...new Set(notes.map(({ note }) => note - first))];
+  return positions.filter((position) => position >= 0 && position < steps.length);
+}
+
 export function createNotes(region, say) {
   const step = el("span", "ms-note-step");
   const words = el("span", "ms-note-text", { dir: "auto" });

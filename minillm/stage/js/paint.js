@@ -37,3 +37,12 @@ export function box(context, x, y, width, height, radius) {
 export function font(look, weight = 400, size = 14) {
   return `${weight} ${size * look.scale}px ${look.family}`;
 }
+
+/** How wide words are in the look's type: `(words, size) => CSS px`. */
+export function createRuler(look) {
+  const context = document.createElement("canvas").getContext("2d");
+  return (words, size) => {
+    context.font = font(look, 400, size);
+    return context.measureText(words).width;
+  };
+}
