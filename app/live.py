@@ -8,7 +8,7 @@ from backstage.session import Session
 session = Session.current()
 if session.wants_run:
     drawn.closed()
-bar.draw(session, edits=True)
+bar.draw(session)
 if drawn.is_open():
     editor.draw(session)
 else:

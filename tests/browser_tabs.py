@@ -59,10 +59,16 @@ def served(folder: Path, *arguments: str) -> Iterator[str]:
 
 
 class Tab:
-    """A tab with the app in it, and what it complained of."""
+    """A tab with the app in it, and what it complained of; of a visitor who has had the tour,
+    unless `toured` says otherwise."""
 
     def __init__(
-        self, browser: Any, url: str, scheme: str = "light", first: str = ".minillm-readout"
+        self,
+        browser: Any,
+        url: str,
+        scheme: str = "light",
+        first: str = ".minillm-readout",
+        toured: bool = True,
     ) -> None:
         self.page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=scheme)
         self.page.set_default_timeout(PATIENCE * 1000)
@@ -70,6 +76,8 @@ class Tab:
         self.page.on("pageerror", lambda e: self.complaints.append(f"error: {e}"))
         self.page.on("dialog", lambda d: self.complaints.append(f"dialog: {d.message}"))
         self.page.on("console", self._hear)
+        if toured:
+            self.page.add_init_script("localStorage.setItem('minillm-tour', 'seen')")
         self.page.goto(url)
         self.page.wait_for_selector(first, state="attached")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backstage import drawn, panels, queue
+from backstage import panels, queue
 from backstage.session import Session
 from backstage.speech import language, say, speaker
 from backstage.words import inert, question
@@ -15,8 +15,7 @@ from minillm.workload.scenes import SCENES
 ROW, QUESTION = 50, 28  # CSS px
 
 
-def draw(session: Session, *, edits: bool = False) -> None:
-    """`edits`: the page has a place for the editor of the requests."""
+def draw(session: Session) -> None:
     if not session.look.hides("bar"):
         _row(session)
     if session.wants_run:
@@ -25,7 +24,7 @@ def draw(session: Session, *, edits: bool = False) -> None:
             session.run_live()
         st.rerun()
     if not session.look.hides("question"):
-        _question(session, edits)
+        _question(session)
     with st.container(key="notes"):
         if session.waits:
             queue.draw(session)
@@ -105,7 +104,7 @@ def _run_buttons(session: Session) -> None:
         )
 
 
-def _question(session: Session, edits: bool) -> None:
+def _question(session: Session) -> None:
     """What the scene asks; beside it what to look for, and what the scheduler does."""
     scene, name = session.choice.the_scene, session.choice.scheduler
     memory = session.choice.memory
@@ -114,17 +113,6 @@ def _question(session: Session, edits: bool) -> None:
     ):
         asked = question(language(), session.shown.trace.header, session.choice)
         st.markdown(asked, width="stretch")
-        if edits and not session.look.hides("requests"):
-            if drawn.is_open():
-                st.button(say("editor.back"), key="edit", type="tertiary", on_click=drawn.closed)
-            else:
-                st.button(
-                    say("editor.edit"),
-                    key="edit",
-                    type="tertiary",
-                    on_click=drawn.opened,
-                    args=(session,),
-                )
         with st.popover(say("live.look_for"), type="tertiary"):
             st.markdown(say(f"scenes.{scene.name}.look_for"))
         with st.popover(say("live.how"), type="tertiary", key="about"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from backstage import following, teaching
+from backstage import drawn, edit_button, following, teaching, tour
 from backstage.session import Session
 from backstage.shared import lectern
 from backstage.speech import language, say, speak
@@ -47,6 +47,10 @@ def _navigation(session: Session, pages: list[StreamlitPage], here: StreamlitPag
             with st.container(key="here" if page == here else f"to-{name}", width="content"):
                 st.page_link(page, label=say(f"app.page_{name}"), query_params=session.link())
         st.space("stretch")
+        if here == pages[0]:
+            edit_button.draw(session)
+            if not drawn.is_open():
+                tour.draw(session)
         if not session.look.hides("class"):
             teaching.draw(session)
         for code, name in LANGUAGES.items():

@@ -76,8 +76,8 @@ def browser() -> Iterator[Any]:
 def tab(browser: Any, address: str) -> Iterator[Callable[..., Tab]]:
     opened: list[Tab] = []
 
-    def open_tab(query: str = "", scheme: str = "light", first: str = ".minillm-readout") -> Tab:
-        opened.append(Tab(browser, f"{address}/{query}", scheme, first))
+    def open_tab(query: str = "", *options: Any, **more: Any) -> Tab:
+        opened.append(Tab(browser, f"{address}/{query}", *options, **more))
         return opened[-1]
 
     yield open_tab

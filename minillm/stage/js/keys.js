@@ -25,7 +25,9 @@ export function listenToKeys(root, act, { wholePage, present, together }) {
   function press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (!wholePage && !hovered && !focused()) return;
-    const target = event.composedPath()[0];
+    const path = event.composedPath();
+    const target = path[0];
+    if (path.some((node) => node.dataset?.keys === "own")) return; // a dialog's
     if (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const action = actionOf(key);
