@@ -48,7 +48,7 @@ def _row(session: Session) -> None:
             format_func=lambda name: told(f"scenes.{name}.title"),
             on_change=session.scene_changed,
             label_visibility="collapsed",
-            width=245,
+            width=256,
         )
         st.selectbox(
             say("live.scheduler"),
@@ -56,7 +56,7 @@ def _row(session: Session) -> None:
             key=session.key("scheduler"),
             on_change=session.way_changed,
             label_visibility="collapsed",
-            width=138,
+            width=150,
         )
         st.selectbox(
             say("live.memory"),
@@ -64,7 +64,7 @@ def _row(session: Session) -> None:
             key=session.key("memory"),
             on_change=session.way_changed,
             label_visibility="collapsed",
-            width=168,
+            width=180,
         )
         _run_buttons(session)
         st.space("stretch")

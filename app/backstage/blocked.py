@@ -71,7 +71,7 @@ def headline(lives: Lives) -> str:
         culprit=inert(heaviest.culprit),
         cost=_time(heaviest.ns),
     )
-    return f"{first} {second}"
+    return say("app.sentences", first=first, second=second)
 
 
 def table(lives: Lives, chosen: str | None) -> dict[str, Any]:

@@ -135,8 +135,9 @@ def _figures(compared: Comparison) -> None:
     from backstage.pictures import draw, theme
     from minillm.charts.compare import ecdf_chart
 
-    st.markdown(table(compared))
-    draw(ecdf_chart(compared, language(), theme()), "ecdf")
+    with st.container(horizontal=True, gap="large"):
+        st.markdown(table(compared), width="content")
+        draw(ecdf_chart(compared, language(), theme()), "ecdf", width="content")
 
 
 def headline(compared: Comparison) -> str:

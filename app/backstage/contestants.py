@@ -55,7 +55,7 @@ def _bar(session: Session) -> None:
             format_func=lambda name: told(f"scenes.{name}.title"),
             on_change=session.scene_changed,
             label_visibility="collapsed",
-            width=245,
+            width=256,
         )
         for number, way in enumerate(ways):
             with st.popover(f"{LETTERS[number]}: {way.scheduler} · {_device(way)}"):

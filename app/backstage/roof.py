@@ -38,7 +38,13 @@ def draw(session: Session) -> None:
         prefill = costs.step_seconds([(length, 0)])
         times = {"decode": milliseconds(decode * 1e3), "prefill": milliseconds(prefill * 1e3)}
         ridge = round(costs.hardware.ridge)
-        st.caption(f"{say('roofline.subtitle', ridge=ridge)} {say('roofline.step', **times)}")
+        st.caption(
+            say(
+                "app.sentences",
+                first=say("roofline.subtitle", ridge=ridge),
+                second=say("roofline.step", **times),
+            )
+        )
         roof_run.draw(session, costs)
     if session.shown.trace.steps:
         view.draw_moment(session, roof_run.STAGE_HEIGHT)
@@ -74,7 +80,7 @@ def headline(costs: RooflineCostModel, found: Budget, batch: int) -> str:
         longest=found.longest,
         batch=batch,
     )
-    return f"{say(f'roofline.{wall}', **names)} {room}"
+    return say("app.sentences", first=say(f"roofline.{wall}", **names), second=room)
 
 
 def memory_bar(costs: RooflineCostModel, found: Budget, batch: int, length: int) -> dict:

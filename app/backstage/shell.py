@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from backstage import drawn, edit_button, following, teaching, tour
+from backstage import drawn, edit_button, following, teaching, tour, widgets
 from backstage.session import Session
 from backstage.shared import lectern
 from backstage.speech import language, say, speak
@@ -33,6 +33,7 @@ def run() -> None:
         return
     session = Session.current()
     session.turn_to(page.url_path)
+    widgets.speak()
     if not session.look.hides("nav"):
         _navigation(session, pages, page)
     page.run()

@@ -18,7 +18,7 @@ CSS = """
 .st-key-here [data-testid="stPageLink-NavLink"] p { opacity: 1; font-weight: 600; }
 .st-key-nav button { min-height: 30px; padding: 0 4px; }
 .st-key-bar { padding: 8px 20px 6px; align-items: center; }
-.st-key-bar button { min-height: 36px; padding: 2px 14px; white-space: nowrap; }
+.st-key-bar button { min-height: 36px; padding: 2px 11px; white-space: nowrap; }
 .st-key-bar [data-baseweb="select"] > div { min-height: 36px; height: 36px; }
 .st-key-bar [data-testid="stBaseButton-primary"] p { color: light-dark(#fff, #11161d); }
 .st-key-question button { min-height: 24px; padding: 0; white-space: nowrap; opacity: 0.8; }
@@ -33,8 +33,20 @@ CSS = """
 .st-key-page { padding: 12px 20px 14px; border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page { gap: 6px; }
 .st-key-take [data-testid="stVerticalBlock"], .st-key-take { gap: 6px; }
-.st-key-page h3 { font-size: 18px; padding: 14px 0 4px; }
+.st-key-page h3 { font-size: 18px; padding: 14px 0 22px; }
+.stApp :is(button, label, [data-testid="stCaptionContainer"]) p,
+.stApp :is([data-baseweb="select"] > div, input, textarea) { font-size: 14px; }
+.stApp [data-testid="stCaptionContainer"] { color: inherit; opacity: 0.8; }
+.stApp [data-testid="stMarkdownContainer"] code { font-size: 14px; color: inherit;
+  background: none; padding: 0; }
+.stApp :is(a, button, [role="slider"], [tabindex]):focus-visible,
+.stApp :is([data-baseweb="select"], [data-baseweb="input"], [data-baseweb="textarea"],
+  [data-testid="stNumberInputContainer"]):has(:focus-visible) {
+  outline: 2px solid light-dark(#1c2233, #e6ebf2); outline-offset: 1px; }
 .st-key-headline p { font-size: 20px; line-height: 1.4; }
 .st-key-below { padding: 20px; }
+.st-key-budget { margin-bottom: 6px; }
+@media (min-width: 1500px) and (min-height: 860px) {
+  .st-key-page [data-testid="stVegaLiteChart"] svg { width: calc(100vw - 40px); height: auto; } }
 </style>
 """

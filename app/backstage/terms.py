@@ -68,4 +68,5 @@ def _asked(session: Session, terms: dict[str, Term]) -> None:
 
 def _entry(term: Term) -> str:
     source = f" *{term.source}*" if term.source else ""
-    return f"**{term.name}** — {term.short} {term.long}{source}"
+    said = say("app.sentences", first=term.short, second=term.long)
+    return f"**{term.name}** — {said}{source}"

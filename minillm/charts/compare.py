@@ -10,7 +10,7 @@ from minillm.charts.look import HUES, PRINT, Layered, Theme, finished
 from minillm.messages import DEFAULT, say
 from minillm.trace.compare import LATENCIES, Comparison
 
-_WIDTH, _HEIGHT = 380, 230
+_WIDTH, _HEIGHT = 310, 210
 _DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3])
 _WIDE = 20  # times the smallest: on a logarithmic axis
 

@@ -22,11 +22,13 @@ def test_text_of_others_is_inert() -> None:
 
 def test_the_question_is_that_of_what_is_on_the_stage() -> None:
     header = from_bundle("long-prompt-vllm").trace.header
-    assert "Who has to wait" in question("en", header, Choice())
+    assert "Who waits, and how long" in question("en", header, Choice())
     other = question("en", header, Choice(scheduler="static"))
     assert "**vllm**" in other
     assert "**static**" in other
-    assert "Who has to wait" in question("en", header, Choice(scene="memory", scheduler="vllm"))
+    assert "Who waits, and how long" in question(
+        "en", header, Choice(scene="memory", scheduler="vllm")
+    )
 
 
 def test_the_summary_says_who_was_completed_and_how_soon() -> None:

@@ -1,0 +1,30 @@
+"""What Streamlit's own widgets say, in the visitor's language. Streamlit speaks English only, but
+a style sheet can put other words in the place of its own."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from backstage.speech import language, say
+from minillm.messages import DEFAULT
+
+_DROP = '[data-testid="stFileUploaderDropzone"]'
+_PLACES = {
+    f'{_DROP} button [data-testid="stMarkdownContainer"]': "upload",
+    f'{_DROP} [data-testid="stFileUploaderDropzoneInstructions"]': "upload_limit",
+}
+_HINTS = '[data-testid="InputInstructions"]'  # "Press Enter to apply"
+
+
+def speak() -> None:
+    """Put the visitor's language over Streamlit's."""
+    if language() == DEFAULT:
+        return
+    rules = [f"{_HINTS} {{ display: none; }}"]
+    for place, key in _PLACES.items():
+        words = json.dumps(say(f"app.{key}"), ensure_ascii=False)
+        rules.append(f"{place} > * {{ display: none; }}")
+        rules.append(f"{place}::after {{ content: {words}; font-size: 14px; }}")
+    st.html(f"<style>{' '.join(rules)}</style>")
