@@ -7,8 +7,7 @@ import json
 
 import streamlit as st
 
-from backstage.speech import language, say
-from minillm.messages import DEFAULT
+from backstage.speech import say
 
 _DROP = '[data-testid="stFileUploaderDropzone"]'
 _PLACES = {
@@ -20,8 +19,6 @@ _HINTS = '[data-testid="InputInstructions"]'  # "Press Enter to apply"
 
 def speak() -> None:
     """Put the visitor's language over Streamlit's."""
-    if language() == DEFAULT:
-        return
     rules = [f"{_HINTS} {{ display: none; }}"]
     for place, key in _PLACES.items():
         words = json.dumps(say(f"app.{key}"), ensure_ascii=False)
