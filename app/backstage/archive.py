@@ -62,18 +62,27 @@ def _open(session: Session) -> None:
 
 
 def _take(trace: Trace) -> None:
-    name = files.name_of(trace)
     st.caption(say("recordings.take"))
-    for key, (ending, mime, make) in files.FORMATS.items():
-        st.download_button(
-            say(f"recordings.as_{key}"),
-            partial(make, trace, language()),
-            f"{name}{ending}",
-            mime,
-            key=f"take-{key}",
-            on_click="ignore",
-            width="stretch",
-        )
+    for key, form in files.FORMATS.items():
+        _download(trace, key, form)
+    tables = list(files.TABLES.items())
+    for pair in (tables[:2], tables[2:]):
+        with st.container(horizontal=True, wrap=False, gap="xsmall"):
+            for key, form in pair:
+                _download(trace, key, form)
+
+
+def _download(trace: Trace, key: str, form: files.Format) -> None:
+    ending, mime, make = form
+    st.download_button(
+        say(f"recordings.as_{key}"),
+        partial(make, trace, language()),
+        f"{files.name_of(trace)}{ending}",
+        mime,
+        key=f"take-{key}",
+        on_click="ignore",
+        width="stretch",
+    )
 
 
 def _cut(session: Session) -> None:

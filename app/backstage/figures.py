@@ -32,12 +32,15 @@ def _charts(session: Session, waiting: bool) -> None:
         return
     trace = session.shown.trace
     if any(request.itl for request in trace.requests):
+        from backstage.pictures import draw as draw_chart
         from minillm.charts.charts import latency, load_over_time
 
         st.markdown(summary(language(), trace))
         load, times = st.columns(2, gap="large")
-        load.altair_chart(load_over_time(trace, language()), key="load_over_time")
-        times.altair_chart(latency(trace, language()), key="latency")
+        with load:
+            draw_chart(load_over_time(trace, language()), "load_over_time", own_look=False)
+        with times:
+            draw_chart(latency(trace, language()), "latency", own_look=False)
     else:
         st.caption(say("live.charts_wait"))
     if waiting != session.shown.grows:

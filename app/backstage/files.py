@@ -5,9 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from minillm.trace.tables import encode_table, requests_table, steps_table
 from minillm.trace.trace import Trace
+
+Format = tuple[str, str, Callable[[Trace, str], bytes]]
 
 
 def name_of(trace: Trace) -> str:
@@ -27,12 +30,8 @@ def as_perfetto(trace: Trace, language: str) -> bytes:
     return _written(trace.to_perfetto)
 
 
-def as_requests(trace: Trace, language: str) -> bytes:
-    return encode_table(requests_table(trace), "csv")
-
-
-def as_steps(trace: Trace, language: str) -> bytes:
-    return encode_table(steps_table(trace), "csv")
+def _table(rows: Callable[[Trace], Any], kind: str) -> Callable[[Trace, str], bytes]:
+    return lambda trace, language: encode_table(rows(trace), kind)
 
 
 def _written(write: Callable[[Path], None]) -> bytes:
@@ -42,11 +41,18 @@ def _written(write: Callable[[Path], None]) -> bytes:
         return path.read_bytes()
 
 
-FORMATS: Mapping[str, tuple[str, str, Callable[[Trace, str], bytes]]] = {
+FORMATS: Mapping[str, Format] = {
     "trace": (".jsonl", "application/jsonl", as_trace),
     "page": (".html", "text/html", as_page),
     "perfetto": (".perfetto.json", "application/json", as_perfetto),
-    "requests": (".requests.csv", "text/csv", as_requests),
-    "steps": (".steps.csv", "text/csv", as_steps),
 }
 """Format → ending, media type, how it is made; `language` is for what people read in it."""
+
+_PARQUET = "application/vnd.apache.parquet"
+TABLES: Mapping[str, Format] = {
+    "requests_csv": (".requests.csv", "text/csv", _table(requests_table, "csv")),
+    "requests_parquet": (".requests.parquet", _PARQUET, _table(requests_table, "parquet")),
+    "steps_csv": (".steps.csv", "text/csv", _table(steps_table, "csv")),
+    "steps_parquet": (".steps.parquet", _PARQUET, _table(steps_table, "parquet")),
+}
+"""The same of the run's figures, in pairs."""

@@ -7,6 +7,8 @@ from typing import Literal, cast
 import altair as alt
 import streamlit as st
 
+from backstage.front import part
+from backstage.speech import say
 from minillm.charts.look import DARK, LIGHT, Theme
 
 
@@ -16,7 +18,20 @@ def theme() -> Theme:
 
 
 def draw(
-    chart: alt.TopLevelMixin, key: str, width: Literal["stretch", "content"] = "stretch"
+    chart: alt.TopLevelMixin,
+    key: str,
+    width: Literal["stretch", "content"] = "stretch",
+    *,
+    own_look: bool = True,
 ) -> None:
-    """Draw `chart`, whatever kind it is, as it says itself."""
-    st.altair_chart(cast(alt.Chart, chart), theme=None, key=key, width=width)
+    """Draw `chart`, whatever kind it is, with a way to save it; as it says itself, or else
+    (`own_look`) as Streamlit's theme has it."""
+    texts = {
+        "save": say("app.picture_save"),
+        **{kind: say("app.picture_as", kind=kind.upper()) for kind in ("svg", "png")},
+    }
+    name = f"minillm-{key.replace('_', '-')}"
+    with st.container(key=f"chart-{key}", gap="xsmall"):
+        look = None if own_look else "streamlit"
+        st.altair_chart(cast(alt.Chart, chart), theme=look, key=key, width=width)
+        part("picture")(key=f"save-{key}", data={"chart": key, "name": name, "text": texts})

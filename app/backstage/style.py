@@ -31,7 +31,8 @@ CSS = """
 .st-key-notes:not(:empty) { padding-bottom: 8px; }
 .st-key-view { border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page { padding: 12px 20px 14px; border-top: 1px solid var(--st-border-color, #8883); }
-.st-key-page { gap: 6px; }
+.st-key-page, .st-key-page-moments { gap: 6px; }
+.st-key-page-moments { padding: 0 20px 14px; }
 .st-key-take [data-testid="stVerticalBlock"], .st-key-take { gap: 6px; }
 .st-key-page h3 { font-size: 18px; padding: 14px 0 22px; }
 .stApp :is(button, label, [data-testid="stCaptionContainer"]) p,
@@ -43,6 +44,8 @@ CSS = """
 .stApp :is([data-baseweb="select"], [data-baseweb="input"], [data-baseweb="textarea"],
   [data-testid="stNumberInputContainer"]):has(:focus-visible) {
   outline: 2px solid light-dark(#1c2233, #e6ebf2); outline-offset: 1px; }
+.st-key-take button { padding: 2px 8px; }
+.st-key-take button p { white-space: nowrap; }
 .st-key-headline p { font-size: 20px; line-height: 1.4; }
 .st-key-below { padding: 20px; }
 .st-key-budget { margin-bottom: 6px; }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from backstage.files import FORMATS
+from backstage.files import FORMATS, TABLES
 from backstage.shown import from_bundle, from_file
 
 
@@ -30,9 +31,18 @@ def test_every_file_holds_the_run(key: str, trace: Any, tmp_path: Path) -> None:
     elif key == "perfetto":
         names = {event.get("name") for event in json.loads(content)["traceEvents"]}
         assert "prefill" in " ".join(map(str, names))
-    else:
-        rows = list(csv.DictReader(content.decode().splitlines()))
-        assert len(rows) == len(trace.requests if key == "requests" else trace.steps)
+
+
+@pytest.mark.parametrize("what", ["requests", "steps"])
+def test_a_table_is_the_same_in_both_formats(what: str, trace: Any) -> None:
+    from pyarrow import parquet
+
+    text, packed = (TABLES[f"{what}_{kind}"][2](trace, "en") for kind in ("csv", "parquet"))
+    rows = list(csv.DictReader(text.decode().splitlines()))
+    table = parquet.read_table(io.BytesIO(packed))
+    assert len(rows) == len(trace.requests if what == "requests" else trace.steps)
+    assert table.num_rows == len(rows)
+    assert table.column_names == list(rows[0])
 
 
 def test_a_bundled_recording_is_opened_on_every_page(page: Any) -> None:
