@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from backstage import moments
 from backstage.front import part
 from backstage.own import SIZES
 from backstage.prefixes import tree
@@ -23,6 +24,7 @@ def draw(session: Session) -> None:
     with st.container(key="page"):
         ticks = session.shown.grows
         st.fragment(run_every=TICK if ticks else None)(_memories)(session, ticks)
+    moments.draw(session)
 
 
 def _memories(session: Session, ticking: bool) -> None:
