@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
+from backstage import terms
 from backstage.front import part
 from backstage.session import Session
 from backstage.speech import say
@@ -95,6 +96,7 @@ def table(lives: Lives, chosen: str | None) -> dict[str, Any]:
             **{name: say(f"blocking.{name}", unit=unit.name) for name in _TEXTS},
             "kinds": {kind: say(f"blocking.kind_{kind}") for kind in _kinds() if kind in kinds},
         },
+        "terms": {kind: terms.address(key) for kind, key in _TERMS.items()},
     }
 
 
@@ -112,6 +114,17 @@ class _Unit(NamedTuple):
 
 
 _MILLISECONDS, _SECONDS = _Unit("ms", 10**6, 0), _Unit("s", 10**9, 2)
+_TERMS = {
+    "queue": "queue_time",
+    "preempted": "wait_preempted",
+    "recompute": "recompute",
+    "prefill": "prefill",
+    "decode": "decode",
+    "interference": "interference",
+    "stall": "stall",
+    "held": "dead_slot",
+}
+"""Kind of a life's parts → its term in the glossary."""
 _TEXTS = ("requests", "lives", "matrix", "total", "caused")
 
 

@@ -21,10 +21,14 @@ SIMULATED = "cpu"  # what is simulated at first: a laptop
 
 
 def ways_of(session: Session) -> tuple[Way, ...]:
-    """What is compared: what was chosen, else the scene's problem and what answers it."""
+    """What is compared: what was chosen, else the scene's problem and what answers it. What comes
+    with minillm has been recorded with seed 0: another is run here."""
     choice = session.choice
     device = RECORDED if choice.requests is None else SIMULATED
-    return session.own["ways"] or tuple(Way(*way, device) for way in choice.the_scene.ways)
+    ways = session.own["ways"] or tuple(Way(*way, device) for way in choice.the_scene.ways)
+    return tuple(
+        replace(way, device=REAL) if choice.seed and way.device == RECORDED else way for way in ways
+    )
 
 
 def draw(session: Session) -> None:
@@ -57,6 +61,9 @@ def _bar(session: Session) -> None:
             label_visibility="collapsed",
             width=256,
         )
+        with st.popover(say("compare.seed", seed=session.choice.seed), key="seed"):
+            st.number_input(say("live.seed"), min_value=0, step=1, key=session.key("seed"))
+            st.caption(say("compare.seed_note"))
         for number, way in enumerate(ways):
             with st.popover(f"{LETTERS[number]}: {way.scheduler} · {_device(way)}"):
                 _way(session, number)

@@ -6,12 +6,14 @@ import sys
 
 import streamlit as st
 
+from backstage import terms
 from backstage.session import Session
 from backstage.shared import CHARTS, warm_up
 from backstage.speech import language, say
 from backstage.words import summary
 
 TICK = 2.0  # seconds; two charts cost over 0.1 s of the interpreter, which the engine needs
+_WORDS = ("ttft", "itl", "percentile", "kv_cache_usage", "preemption")
 
 
 def draw(session: Session) -> None:
@@ -41,6 +43,7 @@ def _charts(session: Session, waiting: bool) -> None:
             draw_chart(load_over_time(trace, language()), "load_over_time", own_look=False)
         with times:
             draw_chart(latency(trace, language()), "latency", own_look=False)
+        st.caption(terms.line(*_WORDS))
     else:
         st.caption(say("live.charts_wait"))
     if waiting != session.shown.grows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backstage import moments
+from backstage import moments, terms
 from backstage.front import part
 from backstage.own import SIZES
 from backstage.prefixes import tree
@@ -18,6 +18,16 @@ from minillm.trace.trace import Trace
 
 WAYS = ("paged", "token", "contiguous-max")
 TICK = 3.0  # seconds
+_WORDS = (
+    "paged",
+    "contiguous",
+    "reserved",
+    "internal_fragmentation",
+    "external_fragmentation",
+    "cached_block",
+    "copy_on_write",
+    "swap",
+)
 
 
 def draw(session: Session) -> None:
@@ -51,6 +61,7 @@ def _memories(session: Session, ticking: bool) -> None:
     place.markdown(headline(runs))
     _chart(runs)
     st.caption(say("memory.simulated", scheduler=runs["paged"].header.scheduler))
+    st.caption(terms.line(*_WORDS))
     drawn = tree(shown.trace, session.look.step)
     if drawn is not None:
         part("tree")(key="tree", data=drawn)

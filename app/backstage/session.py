@@ -21,7 +21,7 @@ from backstage.runs import Runs
 from backstage.shared import desk, weights
 from backstage.shown import Shown, from_bundle, from_file, live
 from backstage.speech import of_browser, say, speak
-from backstage.way import Way
+from backstage.way import REAL, Way
 from minillm.recordings import names
 from minillm.request import SamplingParams
 from minillm.trace.fold import TraceError
@@ -262,7 +262,9 @@ class Session:
             loaded = weights().get(self.choice.model.strip())
             for number, way in enumerate(ways):
                 if self.runs.get(self.choice, way) is None:
-                    self.runs.make(loaded, self.choice, way, partial(progress, number))
+                    # To simulate one, too, a real run has to say how long its answers are.
+                    real = replace(way, device=REAL)
+                    self.runs.make(loaded, self.choice, real, partial(progress, number))
 
     def recording(self) -> Shown:
         """The bundled recording of what is chosen now."""

@@ -12,7 +12,18 @@ from minillm.messages.glossary import Term, glossary
 
 def link(key: str, text: str) -> str:
     """`text` as a Markdown link to the term `key`."""
-    return f"[{inert(text)}](glossary?term={key}&lang={language()})"
+    return f"[{inert(text)}]({address(key)})"
+
+
+def address(key: str) -> str:
+    """Where the term `key` stands, from any page."""
+    return f"glossary?term={key}&lang={language()}"
+
+
+def line(*keys: str) -> str:
+    """The terms `keys` in a line of Markdown, each a link."""
+    known = glossary(language())
+    return f"{say('terms.words')} " + " · ".join(link(key, known[key].name) for key in keys)
 
 
 def draw(session: Session) -> None:

@@ -2,7 +2,7 @@
 //
 // data = {rows: [{id, total, parts: [[kind, culprit, ns, words]], cells: [[ns, text, words] | null]}],
 // culprits: [id], caused: [text], longest (ns), largest (ns), chosen: "waiter|culprit" | null,
-// text: {requests, lives, matrix, total, caused, kinds: {kind: words}}}.
+// terms: {kind: address in the glossary}, text: {requests, lives, matrix, total, caused, kinds: {kind: words}}}.
 // A click on a cell asks for its moment: the trigger `cell` = [waiter, culprit].
 
 const OWN = new Set(["prefill", "decode"]);
@@ -85,13 +85,15 @@ function foot(data) {
   return bottom;
 }
 
-function legend(kinds) {
+function legend(kinds, terms) {
   const line = make("p", "legend");
   for (const [kind, words] of Object.entries(kinds)) {
     const entry = make("span", "entry");
     const sign = make("i", `part ${kind} ${OWN.has(kind) ? "own" : "owed"}`);
     sign.setAttribute("aria-hidden", "true");
-    entry.append(sign, make("span", "", words));
+    const name = make(terms[kind] ? "a" : "span", "", words);
+    if (terms[kind]) Object.assign(name, { href: terms[kind], target: "_blank", rel: "noopener" });
+    entry.append(sign, name);
     line.append(entry);
   }
   return line;
@@ -121,5 +123,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
     body.append(line);
   }
   table.append(head(data), body, ...(data.culprits.length ? [foot(data)] : []));
-  root.replaceChildren(table, legend(data.text.kinds));
+  root.replaceChildren(table, legend(data.text.kinds, data.terms));
 }

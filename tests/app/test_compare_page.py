@@ -156,3 +156,15 @@ def test_a_moment_of_the_comparison_stays_on_its_page(page: Any) -> None:
     assert at.query_params["step"] == "7"
     at.switch_page("live.py").run()
     assert "step" not in at.query_params
+
+
+def test_another_seed_is_run_here_since_only_seed_0_was_recorded(page: Any) -> None:
+    at = page("compare", scene="shared-prompt")
+    session = at.session_state["session"]
+    at.number_input(key=session.key("seed")).set_value(4).run()
+    assert at.query_params["seed"] == "4"
+    assert [each.value[0] for each in at.warning] == ["A", "B"]
+    at.button(key="runs").click().run()
+    assert not at.exception
+    assert not at.warning
+    assert session.runs.get(Choice(scene="shared-prompt", seed=4), Way("vllm", "paged", REAL))

@@ -40,3 +40,15 @@ def test_metrics_are_linked_to_their_terms(page: Any) -> None:
     (table,) = [each.value for each in at.markdown if each.value.startswith("|")]
     for term in ("ttft", "tpot", "itl", "e2el", "throughput"):
         assert f"(glossary?term={term}&lang=zh)" in table
+
+
+def test_the_words_of_each_page_lead_to_the_glossary(page: Any) -> None:
+    from backstage.blocked import table
+    from backstage.shown import from_bundle
+
+    lives = from_bundle("long-prompt-vllm").lives()
+    addresses = table(lives, None)["terms"].values()
+    asked = [address.split("term=")[1].split("&")[0] for address in addresses]
+    assert set(asked) <= set(glossary("en"))
+    at = page("memory", scene="three-memories")
+    assert any("glossary?term=internal_fragmentation&lang=en" in c.value for c in at.caption)
