@@ -41,7 +41,7 @@ class WaitReason(StrEnum):
     PREEMPTED = "preempted"  # lost its blocks in this very step
 
 
-class Wait(Struct, frozen=True, array_like=True):
+class Wait(Struct, frozen=True, array_like=True, gc=False):
     """`who` waits for `reason`; `holders` hold what is missing; it needs `needs`, `free` is left.
 
     Units of `needs` and `free`: tokens for TOKEN_BUDGET, blocks for NO_KV_BLOCKS, sequences for
@@ -57,7 +57,7 @@ class Wait(Struct, frozen=True, array_like=True):
     free: int | None = None
 
 
-class Event(Struct, frozen=True, array_like=True):
+class Event(Struct, frozen=True, array_like=True, gc=False):
     """Something that happened to one sequence or to some blocks."""
 
 
@@ -179,6 +179,7 @@ class Step(
     frozen=True,
     kw_only=True,
     omit_defaults=True,
+    gc=False,  # nothing in a record points back: the collector need not look
     rename={"index": "n", "start": "t", "duration": "d", "transfer": "s", "prefills": "p",
             "waits": "w", "events": "e", "after": "a", "tokens": "k", "text": "x",
             "wasted": "z"},

@@ -6,14 +6,12 @@ import itertools
 import math
 from typing import Any
 
-import msgspec
 import streamlit as st
 
 from backstage import terms
 from backstage.contestants import LETTERS, ways_of
 from backstage.own import AXES
 from backstage.session import Session
-from backstage.shown import point_of
 from backstage.speech import language, say
 from backstage.way import write
 from backstage.words import inert
@@ -75,13 +73,12 @@ def _names(found: dict[str, Trace]) -> list[str]:
 
 def _stages(session: Session, compared: Comparison) -> None:
     own, look = session.own, session.look
-    traces = [_parsed(run) for run in compared.traces]
     lengths = [run.duration if own["axis"] == "time" else len(run) for run in compared.traces]
     leader = compared.traces[lengths.index(max(lengths))]
-    rows = -(-len(traces) // 2)
+    rows = -(-len(compared.traces) // 2)
     with st.container(key="view"):
         stages(
-            traces,
+            [run.lines() for run in compared.traces],
             key=_KEY,
             session=f"{session.choice.scene} {session.choice.seed} {write(ways_of(session))} "
             + " ".join(run.header.device for run in compared.traces),
@@ -98,11 +95,6 @@ def _stages(session: Session, compared: Comparison) -> None:
         )
 
 
-def _parsed(run: Trace) -> tuple[dict[str, Any], list[Any]]:
-    header, *records = run.lines()
-    return msgspec.json.decode(header), [msgspec.json.decode(line) for line in records]
-
-
 def _marked(compared: Comparison, each: Difference) -> dict[str, Any]:
     """A difference at the moment at which it begins to show."""
     (times,) = [row for row in compared.requests if row.request == each.request]
@@ -113,7 +105,7 @@ def _marked(compared: Comparison, each: Difference) -> dict[str, Any]:
 
 def _moment(first: Trace, leader: Trace) -> int | None:
     """The step of the leader at which the first run makes its point."""
-    point = point_of(first)
+    point = first.point
     if point is None:
         return None
     step = next(each for each in first.steps if each.index == point)

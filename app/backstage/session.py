@@ -49,6 +49,7 @@ class Session:
         self.problems: list[str] = asked.problems
         self.runs = Runs()
         self.wants_runs = False
+        self.opening: Any = None  # a file that is to be opened, as it was uploaded
         self.prompt_note: tuple[bool, str] | None = None  # (accepted, words)
         self.wants_run = False
         self.waits = False  # in line for an engine
@@ -177,20 +178,8 @@ class Session:
         st.session_state.own_prompt = ""
 
     def open_file(self) -> None:
-        upload: Any = st.session_state.opened
-        if upload is None:
-            return
-        self.problems = []
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "recording"
-            path.write_bytes(upload.getbuffer())
-            try:
-                shown = from_file(path, upload.name)
-            except TraceError as error:
-                self.problems = [str(error).replace(str(path), upload.name)]
-                return
-        desk().reset()
-        self.show(shown)
+        """Open the visitor's file in this run of the script, which can say how far that is."""
+        self.opening = st.session_state.opened
 
     def open_bundled(self) -> None:
         """Open one of the recordings that come with minillm."""
@@ -227,6 +216,23 @@ class Session:
             say("live.rejected", message=message) for message in run.rejections[:MOST_REJECTIONS]
         ]
         return [*self.problems, *stopped, *rejected]
+
+    def open_asked(self, progress: Callable[[float], None]) -> None:
+        """Show the file that was asked for, or say why it cannot be; `progress` hears how far."""
+        upload = self.opening
+        self.problems = []
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "recording"
+            path.write_bytes(upload.getbuffer())
+            try:
+                shown = from_file(path, upload.name, progress)
+            except TraceError as error:
+                self.problems = [str(error).replace(str(path), upload.name)]
+                self.opening = None
+                return
+        self.opening = None
+        desk().reset()
+        self.show(shown)
 
     def run_live(self) -> None:
         """Start the live run that was asked for; on failure say why and keep what is shown."""

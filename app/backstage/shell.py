@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from backstage import drawn, edit_button, following, teaching, tour, widgets
+from backstage import drawn, edit_button, following, opening, teaching, tour, widgets
 from backstage.session import Session
 from backstage.shared import lectern
 from backstage.speech import language, say, speak
@@ -36,6 +36,8 @@ def run() -> None:
     widgets.speak()
     if not session.look.hides("nav"):
         _navigation(session, pages, page)
+    if session.opening is not None:
+        opening.draw(session)
     page.run()
     lectern().show(session.shown)
     session.write_link()

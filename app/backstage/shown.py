@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,8 @@ import msgspec
 
 from minillm.live import LiveRun
 from minillm.recordings import bundled
-from minillm.trace.fold import apply
 from minillm.trace.lines import encode
+from minillm.trace.records import Keyframe
 from minillm.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ STILL = 10  # looks that bring nothing, after which a pause is taken to be compl
 
 @dataclass
 class Shown:
-    """A trace with the parsed lines that the stage asks for. `session` names it to the stage;
-    `records` only grows."""
+    """A trace with the lines that the stage asks for, as they stand in a file. `session` names it
+    to the stage; `records` only grows."""
 
     trace: Trace
     source: str  # what it is, in words
@@ -33,7 +34,7 @@ class Shown:
     start: int | None = None  # the step shown first
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     header: dict[str, Any] = field(init=False)
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
     _lives: tuple[int, Lives] | None = None
     _still: int = 0  # looks in a row that brought nothing
     _expected: int = 0  # records that were asked for
@@ -41,14 +42,17 @@ class Shown:
     def __post_init__(self) -> None:
         self.header = msgspec.json.decode(encode(self.trace.header))
         if self.run is None:
-            lines = itertools.islice(self.trace.lines(), 1, None)
-            self.records = [msgspec.json.decode(line) for line in lines]
+            base = self.trace.base  # the stage makes all other keyframes itself
+            records = itertools.islice(self.trace.records(), 1, None)
+            self.records = [
+                encode(each) for each in records if each is base or not isinstance(each, Keyframe)
+            ]
 
     def catch_up(self) -> None:
         """Take over the steps that a live run has made since."""
         if self.run is not None:
             fresh = self.run.recorder.encoded_since(len(self.records))
-            self.records += [msgspec.json.decode(line) for line in fresh]
+            self.records += fresh
             self._still = 0 if fresh else self._still + 1
 
     def expect_more(self, steps: int = 0) -> None:
@@ -86,21 +90,9 @@ def live(run: LiveRun) -> Shown:
 def from_bundle(name: str) -> Shown:
     """A recording that comes with minillm, begun at the step that makes its point."""
     trace = Trace.load(bundled(name))
-    return Shown(trace, "bundled recording", start=point_of(trace))
+    return Shown(trace, "bundled recording", start=trace.point)
 
 
-def from_file(path: Path, name: str) -> Shown:
+def from_file(path: Path, name: str, progress: Callable[[float], None] | None = None) -> Shown:
     """A recording of the visitor's. Raises TraceError with line and reason."""
-    return Shown(Trace.load(path), name)
-
-
-def point_of(trace: Trace) -> int | None:
-    """The step in which most is lost to waiting (requests that stand still × its length): where a
-    recording's first frame makes its point. None when nobody ever waits."""
-    state, best, most = trace.state_at(-1), None, 0
-    for step in trace.steps:
-        apply(state, step)
-        lost = len(state.waits_by_sequence()) * step.duration
-        if lost > most:
-            best, most = step.index, lost
-    return best
+    return Shown(Trace.load(path, progress), name)

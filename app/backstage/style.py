@@ -27,7 +27,8 @@ CSS = """
 .st-key-question [data-testid="stMarkdownContainer"] { margin: 0; }
 .st-key-question p { margin: 0; font-size: 14px; line-height: 1.5; opacity: 0.8; }
 .st-key-viewport { display: none; }
-.st-key-notes { padding: 0 20px; }
+.st-key-notes, .st-key-opening { padding: 0 20px; }
+.st-key-opening { padding-top: 8px; }
 .st-key-notes:not(:empty) { padding-bottom: 8px; }
 .st-key-view { border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page { padding: 12px 20px 14px; border-top: 1px solid var(--st-border-color, #8883); }

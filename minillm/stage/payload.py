@@ -9,8 +9,6 @@ import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 PACK_FROM = 1_000_000  # characters of records
 FEWEST, MOST = 2, 4  # traces of a comparison
 AXES = ("time", "step")
@@ -65,9 +63,3 @@ def comparison(
 def together(traces: Iterable[tuple[str, Iterable[str]]]) -> str:
     """JSON list of several traces, each given as its header's line and its records' lines."""
     return f"[{','.join(payload(header, records) for header, records in traces)}]"
-
-
-def lines_of(header: Mapping[str, Any], records: Iterable[Any]) -> tuple[str, Iterable[str]]:
-    """The parsed lines of a trace file as text again."""
-    encode = msgspec.json.encode
-    return encode(header).decode(), (encode(record).decode() for record in records)

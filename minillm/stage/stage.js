@@ -86,6 +86,7 @@ export function createStage(root, options = {}) {
   /** Show what a header says, while the records are on their way. */
   function announce(header) {
     fillHead(root, frame, header, options.name, say);
+    parts.sentence.tell(say("stage.arriving"));
   }
 
   function load(header, records) {

@@ -23,25 +23,26 @@ One who follows passes the teacher's step and selection, and `follow=True`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
+from msgspec import json
 
 from minillm.messages import DEFAULT, spoken
 from minillm.stage.bundle import bundle, stylesheet
-from minillm.stage.payload import comparison, lines_of, packed, together
+from minillm.stage.payload import comparison, packed, together
 
 if TYPE_CHECKING:
     from streamlit.components.v2.bidi_component import ComponentResult
 
+_PACKED = "minillm_packed"  # key of the session state
 MOST_PER_CHUNK = 4000  # records; a recording with more is sent whole, packed
 
 
 def stage(
     header: dict[str, Any],
-    records: Sequence[Any],
+    records: Sequence[bytes],
     *,
     key: str,
     session: str = "",
@@ -59,7 +60,8 @@ def stage(
 ) -> ComponentResult:
     """Mount the stage, or bring the mounted one up to date. Call it on every tick of a fragment.
 
-    `header` and `records` are the parsed lines of a trace file; `records` only ever grows within
+    `header` is the first line of a trace file, parsed, and `records` are the other lines as they
+    stand there (keyframes behind the first step are of no use); `records` only ever grows within
     one `session` (any string; a new one makes the stage start over). `running`: in live mode,
     whether the engine runs. `height` is in CSS px. `language` is one of
     `minillm.messages.LANGUAGES`. `step` (its number) and `select` (an id) are what to show, at
@@ -79,8 +81,6 @@ def stage(
     said = st.session_state.get(key)
     first = min(_acknowledged(said, session), len(records))
     whole = mode == "replay" and len(records) - first > MOST_PER_CHUNK
-    if not whole:
-        st.session_state.pop(f"{key}_packed", None)
     return _component()(
         key=key,
         height=height,
@@ -88,8 +88,8 @@ def stage(
             "session": session,
             "header": header,
             "first": first,
-            "records": [] if whole else _slim(records, first, first + MOST_PER_CHUNK),
-            "packed": _whole(key, session, records, first) if whole else None,
+            "records": [] if whole else json.decode(_list(records[first : first + MOST_PER_CHUNK])),
+            "packed": _whole(session, records, first) if whole else None,
             "total": len(records),
             "mode": mode,
             "running": running,
@@ -107,7 +107,7 @@ def stage(
 
 
 def stages(
-    traces: Sequence[tuple[dict[str, Any], Sequence[Any]]],
+    traces: Sequence[Iterable[str]],
     *,
     key: str,
     session: str,
@@ -123,7 +123,7 @@ def stages(
 ) -> ComponentResult:
     """Mount two to four stages with one cursor: the same engine time, or the same step.
 
-    `traces`: the parsed header and records of each. They are sent once per `session` (any string;
+    `traces`: the lines of each, as in a file, read only to be sent: once per `session` (any string;
     another one stands for other traces). `names` stand in place of their titles. `differences`,
     each `{"time": ns, "text": …}`, are flagged, told as the cursor passes them, and jumped to.
     `height` is in CSS px, of all together. The rest is as for `stage`; `step` is a step of the
@@ -138,7 +138,7 @@ def stages(
         key=key,
         data={
             "session": session,
-            "traces": None if arrived else together(lines_of(*trace) for trace in traces),
+            "traces": None if arrived else together(_parts(trace) for trace in traces),
             "goto": {"step": step, "select": select, "heard": _heard(said)},
             "reports": on_state is not None,
             "options": {"language": spoken(language), "height": height, **given, **options},
@@ -146,6 +146,12 @@ def stages(
         on_ack_change=_nothing,
         on_state_change=on_state or _nothing,
     )
+
+
+def _parts(lines: Iterable[str]) -> tuple[str, Iterable[str]]:
+    """The header's line, and those behind it."""
+    behind = iter(lines)
+    return next(behind), behind
 
 
 def _session_of(said: Any) -> str | None:
@@ -163,24 +169,20 @@ def _acknowledged(state: Any, session: str) -> int:
     return following if isinstance(following, int) and following >= 0 else 0
 
 
-def _slim(records: Sequence[Any], first: int, end: int) -> list[Any]:
-    """`records` from `first` to `end`. The stage makes its own keyframes: one that is left out
-    keeps its place in the count."""
-    return [
-        {} if i and isinstance(record, dict) and "keyframe" in record else record
-        for i, record in enumerate(records[first:end], start=first)
-    ]
+def _list(lines: Sequence[bytes]) -> bytes:
+    """The lines as one JSON list."""
+    return b"[" + b",".join(lines) + b"]"
 
 
-def _whole(key: str, session: str, records: Sequence[Any], first: int) -> str:
-    """All records from `first` on, packed; kept for the runs until they are acknowledged."""
+def _whole(session: str, records: Sequence[bytes], first: int) -> str:
+    """All records from `first` on, packed; kept for the other runs that send them, of whichever
+    page, until another long recording is shown."""
     import streamlit as st
 
     what = (session, first, len(records))
-    kept = st.session_state.get(f"{key}_packed")
+    kept = st.session_state.get(_PACKED)
     if kept is None or kept[0] != what:
-        kept = what, packed(msgspec.json.encode(_slim(records, first, len(records))))
-        st.session_state[f"{key}_packed"] = kept
+        kept = st.session_state[_PACKED] = what, packed(_list(records[first:]))
     return kept[1]
 
 

@@ -89,11 +89,14 @@ class Digest:
         self.state = begin(header, base)
         self.requests: list[RequestRecord] = []
         self.series = Series()
-        self.gaps = Gaps()
+        self._gaps = Gaps()
+        self._gapped: list[int] = []  # of each of `requests`: its tokens whose gaps are in there
         self.keyframes: list[Keyframe] = []
         self.num_preemptions = 0
         self.prefix_queries = 0  # tokens looked up in the prefix cache at admissions
         self.prefix_hits = 0  # of those, found
+        self.point: int | None = None  # step that costs most waiting (requests × length)
+        self._lost = 0  # in it
         self._by_id: dict[str, RequestRecord] = {}
         for sequence in self.state.sequences.values():
             record = self._by_id[sequence.id] = _under_way(sequence)
@@ -109,7 +112,13 @@ class Digest:
             record = by_id[id]
             gained = outputs - record.output_len
             if gained and kind != "dead":
-                self._tokens(record, gained, end)
+                if record.first_token_at is None:
+                    record.first_token_at = end
+                if gained == 1:
+                    record.token_times.append(end)
+                else:
+                    record.token_times += [end] * gained
+                record.output_len = outputs
         self._events(step.after, end)
         for id in step.text:
             by_id[id].text = sequences[id].text
@@ -118,6 +127,10 @@ class Digest:
         series.running.append(running)
         series.waiting.append(waiting)
         series.used_blocks.append(used)
+        if state.most_waits() * step.duration > self._lost:
+            lost = len(state.waits_by_sequence()) * step.duration
+            if lost > self._lost:
+                self.point, self._lost = step.index, lost
         if (step.index + 1) % KEYFRAME_EVERY == 0:
             self.keyframes.append(state.keyframe())
 
@@ -126,17 +139,24 @@ class Digest:
         close(self.state, closing)
         self._events(closing.events, closing.time)
 
-    def _tokens(self, record: RequestRecord, gained: int, end: int) -> None:
-        times, gaps = record.token_times, self.gaps
-        for _ in range(gained):
-            if times:
-                gaps.end.append(end)
-                gaps.gap.append(end - times[-1])
-                gaps.request.append(record.id)
-            elif record.first_token_at is None:
-                record.first_token_at = end
-            times.append(end)
-        record.output_len += gained
+    def gaps(self) -> Gaps:
+        """Every inter-token latency so far, in order of time."""
+        gaps, seen = self._gaps, self._gapped
+        seen += [1] * (len(self.requests) - len(seen))
+        end, gap, request = array("q"), array("q"), []
+        for index, record in enumerate(self.requests):
+            times, known = record.token_times, seen[index]
+            if len(times) > known:
+                fresh = times[known - 1 :]
+                end.extend(fresh[1:])
+                gap.extend(b - a for a, b in pairwise(fresh))
+                request += [record.id] * (len(fresh) - 1)
+                seen[index] = len(times)
+        for index in sorted(range(len(end)), key=end.__getitem__):
+            gaps.end.append(end[index])
+            gaps.gap.append(gap[index])
+            gaps.request.append(request[index])
+        return gaps
 
     def _forked(self, event: Forked, time: int) -> None:
         parent = self._by_id[event.id]

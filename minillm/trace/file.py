@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from minillm.trace.lines import decode
 from minillm.trace.records import Closing, Header, Keyframe, Note
 
 KEYFRAME_EVERY = 256  # steps
+TELL_EVERY = 2048  # lines or steps between two words of progress
 
 
 @dataclass(slots=True)
@@ -34,8 +35,13 @@ class FileContent:
     truncated: bool = False
 
 
-def read(path: str | os.PathLike[str]) -> FileContent:
-    """Read the records of a trace file. Raises TraceError, with the line and the reason."""
+def read(
+    path: str | os.PathLike[str], progress: Callable[[float], None] | None = None
+) -> FileContent:
+    """Read the records of a trace file. Raises TraceError, with the line and the reason.
+
+    `progress` hears now and then which share of the lines is read.
+    """
     data = _read_bytes(path)
     *lines, unfinished = data.split(b"\n")
     if not lines:
@@ -46,6 +52,8 @@ def read(path: str | os.PathLike[str]) -> FileContent:
             _take(content, number, line)
         except ValueError as error:
             raise TraceError(f"{path} line {number}: {error}") from None
+        if progress is not None and number % TELL_EVERY == 0:
+            progress(number / len(lines))
     return content
 
 

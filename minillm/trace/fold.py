@@ -108,7 +108,11 @@ def _run_batch(state: State, step: Step, end: int) -> None:
         if sequence.phase == "decode" and not stalled and id not in who:
             batch.append((id, 1, "decode"))
             sequence.computed += 1
-            _sample(sequence, len(tokens[id]) if id in tokens else 1, end)
+            if id in tokens or sequence.first_token_at is None:
+                _sample(sequence, len(tokens[id]) if id in tokens else 1, end)
+            else:  # the most frequent case by far
+                sequence.outputs += 1
+                sequence.target += 1
         elif sequence.phase == "done":
             dead.append((id, 0, "dead"))
     for id, count in step.prefills:

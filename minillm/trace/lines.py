@@ -54,7 +54,7 @@ _KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(KnownEvent))
 RawEvents = tuple[tuple[Any, ...], ...]
 
 
-class _Line(Struct, kw_only=True):
+class _Line(Struct, kw_only=True, gc=False):
     """A step as it stands in the file, but for its events."""
 
     n: int

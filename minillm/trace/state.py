@@ -124,6 +124,13 @@ class State:
             waits[id] = msgspec.structs.replace(wait, who=id, holders=expanded[wait.holders])
         return waits
 
+    def most_waits(self) -> int:
+        """No fewer than `waits_by_sequence` has, counted without looking at each."""
+        who = self.waiters
+        if not who:
+            return 0
+        return len(self.waiting) + len(who) + (len(self.running) if ALL_RUNNING in who else 0)
+
     def expand(self, holders: tuple[str, ...]) -> tuple[str, ...]:
         """Holder ids with `*running` and `*batch` spelled out, each id once."""
         ids: dict[str, None] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from minillm.trace.lives import Lives
     from minillm.trace.memory import Memory
     from minillm.trace.sharing import Sharing
+
+READING = 0.25  # of the time that `Trace.load` takes; the rest is the check
 
 
 class Trace:
@@ -60,9 +62,15 @@ class Trace:
         self._closed = False
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Trace:
-        """Read and check a trace file: what loads can be played. Raises TraceError."""
-        content = file.read(path)
+    def load(
+        cls, path: str | os.PathLike[str], progress: Callable[[float], None] | None = None
+    ) -> Trace:
+        """Read and check a trace file: what loads can be played. Raises TraceError.
+
+        `progress` hears now and then how far that is, from 0 to 1.
+        """
+        told = progress or _unheard
+        content = file.read(path, lambda share: told(READING * share))
         try:
             trace = cls(
                 content.header,
@@ -80,6 +88,8 @@ class Trace:
         try:
             for number, step in zip(content.step_lines, content.steps, strict=True):
                 digest.feed(step)
+                if step.index % file.TELL_EVERY == 0:
+                    told(READING + (1 - READING) * step.index / len(content.steps))
                 if next_keyframe is not None and next_keyframe[1].keyframe == step.index:
                     number = next_keyframe[0]
                     _check_keyframe(digest, next_keyframe[1])
@@ -170,7 +180,14 @@ class Trace:
     @property
     def gaps(self) -> Gaps:
         """Every inter-token latency, in order of time."""
-        return self._read().gaps
+        with self._lock:
+            return self._read().gaps()
+
+    @property
+    def point(self) -> int | None:
+        """The step in which most is lost to waiting (requests that stand still × its length): where
+        a recording's first frame makes its point. None when nobody ever waits."""
+        return self._read().point
 
     @property
     def num_preemptions(self) -> int:
@@ -285,6 +302,10 @@ class Trace:
                 digest.close(closing)
                 self._closed = True
             return digest
+
+
+def _unheard(share: float) -> None:
+    """Progress that nobody asked for."""
 
 
 def _check_keyframe(digest: Digest, keyframe: Keyframe) -> None:

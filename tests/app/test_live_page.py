@@ -223,6 +223,34 @@ def test_recordings_are_opened_or_refused(page, tmp_path) -> None:
     assert "not a trace" in errors(at)
 
 
+def test_opening_says_how_far_it_is(monkeypatch) -> None:
+    """The words and the bar, as the page shows them, while a file is read."""
+    from backstage import opening
+
+    told: list[tuple[float, str]] = []
+
+    class Slow:
+        """A session whose file is opened in two strides, and then is there."""
+
+        opening = type("Upload", (), {"name": "<b>.jsonl"})()
+
+        def open_asked(self, progress) -> None:
+            progress(0.25)
+            progress(1.0)
+
+    class Bar:
+        def progress(self, share, words) -> None:
+            told.append((share, words))
+
+    monkeypatch.setattr(
+        opening.st, "progress", lambda share, words: told.append((share, words)) or Bar()
+    )
+    monkeypatch.setattr(opening.st, "rerun", lambda: None)
+    opening.draw(Slow())
+    assert [share for share, _ in told] == [0.0, 0.25, 1.0]
+    assert told[1][1] == r"Opening \<b\>.jsonl: 25%"
+
+
 def test_the_charts_follow_the_run(page, until) -> None:
     from minillm.charts import charts  # noqa: F401  what the background thread imports
 

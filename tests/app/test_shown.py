@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from backstage import shown as module
 from backstage.choice import Choice
 from backstage.engines import Desk, EngineRoom
-from backstage.shown import from_bundle, from_file, live, point_of
+from backstage.shown import from_bundle, from_file, live
 
 from minillm.recordings import bundled, names
 from minillm.trace.fold import TraceError
@@ -25,7 +27,7 @@ def test_every_scene_comes_recorded_with_its_problem_and_its_answer() -> None:
 def test_the_first_frame_makes_the_point() -> None:
     """Six answers stand still behind the long prompt."""
     shown = from_bundle("long-prompt-vllm")
-    assert shown.start == point_of(shown.trace)
+    assert shown.start == shown.trace.point
     assert shown.start is not None
     state = shown.trace.state_at(shown.start)
     waits = state.waits_by_sequence()
@@ -37,9 +39,20 @@ def test_the_first_frame_makes_the_point() -> None:
 def test_records_are_the_lines_of_the_file() -> None:
     shown = from_bundle("memory-vllm")
     assert shown.header["scene"] == "memory"
-    assert [r["n"] for r in shown.records if "n" in r] == list(range(len(shown.trace)))
-    assert shown.records[-1]["closing"] == "complete"
+    records = [json.loads(line) for line in shown.records]
+    assert [r["n"] for r in records if "n" in r] == list(range(len(shown.trace)))
+    assert not any("keyframe" in r for r in records)
+    assert records[-1]["closing"] == "complete"
     assert not shown.grows
+
+
+def test_a_stretch_begins_with_the_state_before_it() -> None:
+    """That keyframe alone is among the records."""
+    shown = module.Shown(from_bundle("memory-vllm").trace.trim(40, 80), "cut")
+    first, *others = [json.loads(line) for line in shown.records]
+    assert first["keyframe"] == -1
+    assert len(others) >= 41
+    assert not any("keyframe" in r for r in others)
 
 
 def test_a_live_run_is_looked_at_until_nothing_more_comes(pocket, until) -> None:

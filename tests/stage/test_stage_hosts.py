@@ -180,8 +180,11 @@ def test_a_long_recording_comes_packed_and_once(page: Any) -> None:
     whole = packed(json.dumps(records).encode())
     sent = "mode: 'replay', options: { start: 40 }"
     page.evaluate(
-        f"(packed) => {{ host('a', 0, 0, {{ {sent}, packed }}); window.p = packed; }}", whole
+        f"(packed) => {{ host('a', 0, 0, {{ {sent}, packed }}); window.p = packed;"
+        " window.first = root.querySelector('.ms-sentence').textContent; }",
+        whole,
     )
+    assert page.evaluate("() => first") == "The recording is being unpacked…"
     page.evaluate(f"() => host('a', 0, 0, {{ {sent}, packed: p }})")  # a rerun meanwhile
     page.wait_for_function("() => seen().step === 40")
     assert page.evaluate("read")["length"] == len(records) - 1

@@ -98,6 +98,31 @@ def test_requests_agree_with_the_engine(recorder: Recorder, cut: int) -> None:
     assert growing.requests == trace.requests
 
 
+@settings(max_examples=40)
+@given(runs)
+def test_the_point_is_the_first_step_that_loses_most(recorder: Recorder) -> None:
+    trace = recorder.trace
+    state, lost = trace.state_at(-1), []
+    for step in trace.steps:
+        waits = apply(state, step).waits_by_sequence()
+        assert len(waits) <= state.most_waits()
+        lost.append(len(waits) * step.duration)
+    assert trace.point == (lost.index(max(lost)) if any(lost) else None)
+
+
+@settings(max_examples=40)
+@given(runs, st.integers(0, 40))
+def test_gaps_asked_for_on_the_way_are_the_same(recorder: Recorder, cut: int) -> None:
+    whole = Trace(recorder.trace.header, list(recorder.trace.steps)).gaps
+    trace = Trace(recorder.trace.header, recorder.trace.steps[:cut])
+    assert len(trace.gaps.end) <= len(whole.end)
+    trace.steps += recorder.trace.steps[cut:]
+    later = trace.gaps
+    assert list(later.end) == sorted(later.end)
+    ordered = sorted(zip(whole.end, whole.gap, whole.request, strict=True))
+    assert sorted(zip(later.end, later.gap, later.request, strict=True)) == ordered
+
+
 def test_rejected_requests_are_told() -> None:
     trace = record(num_blocks=6, requests=30).trace
     rejected = [r for r in trace.requests if r.rejected]

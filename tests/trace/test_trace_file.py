@@ -231,3 +231,17 @@ def test_saving_through_a_link_keeps_the_link(saved: tuple[Trace, bytes], tmp_pa
     saved[0].save(link)
     assert link.is_symlink()
     assert (tmp_path / "real.jsonl").read_bytes() == saved[1]
+
+
+def test_loading_says_how_far_it_is(
+    saved: tuple[Trace, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(saved[1])
+    monkeypatch.setattr("minillm.trace.file.TELL_EVERY", 4)
+    shares: list[float] = []
+    Trace.load(path, shares.append)
+    assert len(shares) > len(saved[0]) / 4
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < 0.1
+    assert 0.9 < shares[-1] <= 1

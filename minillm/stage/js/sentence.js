@@ -34,5 +34,13 @@ export function createSentence(frame, look, say, widthOf) {
     if (!isPlaying) setText(spoken, aloud(words, scene));
   }
 
-  return { draw };
+  /** In place of it: words about the stage itself, until the first frame. */
+  function tell(words) {
+    const node = el("span");
+    node.textContent = words;
+    line.replaceChildren(node);
+    setText(spoken, words);
+  }
+
+  return { draw, tell };
 }
