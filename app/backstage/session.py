@@ -217,7 +217,7 @@ class Session:
         ]
         return [*self.problems, *stopped, *rejected]
 
-    def open_asked(self, progress: Callable[[float], None]) -> None:
+    def open_asked(self, progress: Callable[[float], object]) -> None:
         """Show the file that was asked for, or say why it cannot be; `progress` hears how far."""
         upload = self.opening
         self.problems = []

@@ -93,6 +93,6 @@ def from_bundle(name: str) -> Shown:
     return Shown(trace, "bundled recording", start=trace.point)
 
 
-def from_file(path: Path, name: str, progress: Callable[[float], None] | None = None) -> Shown:
+def from_file(path: Path, name: str, progress: Callable[[float], object] | None = None) -> Shown:
     """A recording of the visitor's. Raises TraceError with line and reason."""
     return Shown(Trace.load(path, progress), name)

@@ -36,7 +36,7 @@ class FileContent:
 
 
 def read(
-    path: str | os.PathLike[str], progress: Callable[[float], None] | None = None
+    path: str | os.PathLike[str], progress: Callable[[float], object] | None = None
 ) -> FileContent:
     """Read the records of a trace file. Raises TraceError, with the line and the reason.
 

@@ -63,7 +63,7 @@ class Trace:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], progress: Callable[[float], None] | None = None
+        cls, path: str | os.PathLike[str], progress: Callable[[float], object] | None = None
     ) -> Trace:
         """Read and check a trace file: what loads can be played. Raises TraceError.
 

@@ -246,7 +246,8 @@ def test_opening_says_how_far_it_is(monkeypatch) -> None:
         opening.st, "progress", lambda share, words: told.append((share, words)) or Bar()
     )
     monkeypatch.setattr(opening.st, "rerun", lambda: None)
-    opening.draw(Slow())
+    session: Any = Slow()
+    opening.draw(session)
     assert [share for share, _ in told] == [0.0, 0.25, 1.0]
     assert told[1][1] == r"Opening \<b\>.jsonl: 25%"
 
