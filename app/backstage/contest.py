@@ -104,13 +104,13 @@ def _marked(compared: Comparison, each: Difference) -> dict[str, Any]:
 
 
 def _moment(first: Trace, leader: Trace) -> int | None:
-    """The step of the leader at which the first run makes its point."""
+    """The step of the leader in the middle of the one with which the first run makes its point."""
     point = first.point
     if point is None:
         return None
     step = next(each for each in first.steps if each.index == point)
-    end = step.start + step.duration
-    there = (each.index for each in leader.steps if each.start + each.duration >= end)
+    middle = step.start + step.duration // 2
+    there = (each.index for each in leader.steps if each.start + each.duration >= middle)
     return next(there, None)
 
 

@@ -74,6 +74,7 @@ export function createStage(root, options = {}) {
   const { invalidate } = loop;
   let recording = null;
   let selection = null;
+  let moment = null; // what a leader shows, ns: here a step may be under way then
   let theme = options.theme ?? "auto";
   let drawn = null; // what the last frame drew, for the read-out
   let lastPosition = -1;
@@ -192,12 +193,13 @@ export function createStage(root, options = {}) {
 
   function draw(now) {
     if (!recording || !frame.canvases[0].box) return false;
-    drawn = sceneAt(recording, player.position, { selection, noted, say });
+    drawn = sceneAt(recording, player.position, { selection, noted, say,
+      moment: leader() ? moment : null });
     const crossing = drawScene(frame, parts, drawn, { recording, player, live, room, selection, say, now,
       axis: axis(), marks: options.marks ?? [], cross: Math.abs(player.position - lastPosition) === 1 });
     lastPosition = player.position;
     why.refresh();
-    options.onFrame?.({ time: drawn.state.time, position: player.position, selection });
+    options.onFrame?.({ time: drawn.time, position: player.position, selection });
     return crossing;
   }
 
@@ -233,9 +235,10 @@ export function createStage(root, options = {}) {
     return timeAxis(length ?? axisEnd(end, live && !recording.closing), length === undefined ? begin : 0);
   }
 
-  /** Show the moment and the selection of the leader. */
+  /** Show the moment and the selection of the leader; of a step that is under way then, all. */
   function follow(seen) {
-    player.seek(by === "step" ? seen.position : recording.positionAt(seen.time));
+    player.seek(by === "step" ? seen.position : recording.underWayAt(seen.time));
+    moment = by === "step" ? null : seen.time;
     if (seen.selection !== selection) {
       selection = seen.selection;
       layout();
@@ -251,7 +254,7 @@ export function createStage(root, options = {}) {
   listenToPointer(root, frame, parts, {
     select,
     selection: () => selection,
-    time: () => drawn?.state.time ?? 0,
+    time: () => drawn?.time ?? 0,
     ownersOf: (block) => (drawn ? ownersIn(drawn, block) : []),
     describeBlock: (block) => describeBlock(drawn.view, block, recording.header.block_size, ownersIn(drawn, block), say),
     seekAlong,
@@ -265,11 +268,10 @@ export function createStage(root, options = {}) {
       player.playing = false;
       seekStep(n);
     },
-    /** To the first step that has ended by `time` (ns) or later. */
+    /** To the step that is under way at `time` (ns). */
     seekTime(time) {
-      const { t, d } = recording.steps[recording.positionAt(time)];
       player.playing = false;
-      player.seek(recording.positionAt(time) + (t + d < time ? 1 : 0));
+      player.seek(recording.underWayAt(time));
       invalidate();
     },
     /** Where several stages share one row of controls, one shows its own. */

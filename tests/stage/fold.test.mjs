@@ -109,6 +109,11 @@ test("seeking anywhere gives what folding from the start gives", () => {
     if (position >= 0) assert.equal(state.sequences.get("a").outputs, position + 1);
   }
   assert.equal(recording.positionAt(52), 9);
+  for (const [position, { t, d }] of recording.steps.entries()) {
+    assert.equal(recording.underWayAt(t + d), position, "at its end");
+    if (d > 1) assert.equal(recording.underWayAt(t + 1), position, "and before");
+  }
+  assert.equal(recording.underWayAt(1e15), recording.length - 1);
 });
 
 test("notes are kept in order, once, however often they are sent", () => {

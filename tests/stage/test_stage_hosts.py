@@ -382,7 +382,7 @@ def test_two_traces_are_compared_by_one_clock(page: Any) -> None:
     page.evaluate(ANYWIDGET, [bundle("anywidget"), traces, options])
     above, below = page.evaluate("readouts")
     assert below["step"] == 40  # the longer leads
-    assert 0 < below["time"] - above["time"] < 60e6
+    assert above["time"] == below["time"], "the other is in the middle of a step then"
     assert page.locator(".ms-title").all_inner_texts() == ["A", "B"]
     assert page.locator(".ms-controls:visible").count() == 1
     page.locator(".ms-slots [data-request='2']").first.click()

@@ -13,7 +13,7 @@ export function drawScene(frame, parts, scene, { now, cross, axis, marks, ...con
   const crossing = parts.blocks.draw(view, { blockSize: block_size, selection, now,
     selectedBlocks: new Set(table ? table.blocks.map((entry) => entry[1]) : []), cross });
   const noted = player.notes.map((position) => recording.steps[position].t + recording.steps[position].d);
-  parts.timeline.draw(recording.timeline, { time: state.time, along: axis, selection,
+  parts.timeline.draw(recording.timeline, { time: scene.time, along: axis, selection,
     length: recording.length, notes: [...noted, ...marks] });
   drawText(frame, parts, scene, context);
   return crossing;

@@ -8,7 +8,7 @@ export function drawText(frame, parts, scene, { recording, player, live, room, s
   const { state, view, slots, waiting } = scene;
   const { header, timeline } = recording;
   const last = recording.length ? recording.steps.at(-1).n : -1;
-  setText(frame.time, clock(state.time));
+  setText(frame.time, clock(scene.time));
   setText(frame.step, state.n < 0 ? say("stage.no_step") : say("stage.step_of", { step: state.n, last }));
   setShown(frame.past, live && !player.following);
   setText(frame.past, say("stage.past", { n: last - state.n }));

@@ -24,7 +24,7 @@ export function layOut(root, frame, look, { compact, live, selected, timeline })
   const wanted = (live ? 14 : lanes) * 14.4 * scale + 66 * scale;
   toggle(root, "ms-short", height < 560 * scale);
   // The blocks keep some room in a stage that is low.
-  const most = Math.min(height * (folded ? 0.36 : 0.335), height - 390 * scale);
+  const most = Math.min(height * (folded ? 0.36 : 0.335), height - (folded ? 330 : 390) * scale);
   root.style.setProperty("--timeline", `${Math.round(Math.max(96 * scale, Math.min(wanted, most)))}px`);
   measure(frame.canvases);
   const longest = timeline?.order.at(-1)?.id.length ?? 2;

@@ -11,7 +11,7 @@ export function readoutOf(scene, { recording, player, parts, live, selection, th
   if (!scene) return { step: -1, length: 0, live, playing: player.isPlaying };
   const { state, view, waits, table, waiting, slots, narration, notes } = scene;
   return {
-    step: state.n, time: state.time, position: player.position, length: recording.length, live,
+    step: state.n, time: scene.time, position: player.position, length: recording.length, live,
     following: player.following, playing: player.isPlaying, speed: player.speed, theme,
     narration: plain(narration),
     waiting: waiting.map(({ id, reason, holders, tokens }) => ({ id, reason, holders, tokens })),

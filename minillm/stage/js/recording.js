@@ -75,8 +75,16 @@ export function createRecording(header) {
     return steps.length ? low : -1;
   }
 
+  /** Position of the step that is under way at `time`: the first that ends then or later; the last
+   * one behind the end. */
+  function underWayAt(time) {
+    const last = positionAt(time);
+    const over = last >= 0 && steps[last].t + steps[last].d < time;
+    return over ? Math.min(last + 1, steps.length - 1) : last;
+  }
+
   return {
-    header, steps, notes, timeline, append, stateAt, positionAt,
+    header, steps, notes, timeline, append, stateAt, positionAt, underWayAt,
     get length() { return steps.length; },
     get closing() { return closing; },
   };
