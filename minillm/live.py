@@ -41,6 +41,7 @@ class LiveRun:
         self._pace = pace
         self._closed = False
         self._problem: str | None = None
+        self._cpu_seconds = 0.0
         driver.engine.hooks.on("step", recorder.on_step)
         self._thread = threading.Thread(target=self._run, name="minillm-engine", daemon=True)
         self._thread.start()
@@ -114,6 +115,11 @@ class LiveRun:
         return self._problem
 
     @property
+    def cpu_seconds(self) -> float:
+        """CPU time of the engine thread, up to the end of its last step."""
+        return self._cpu_seconds
+
+    @property
     def rejections(self) -> list[str]:
         """Requests of the workload that were refused at the door, with the reason."""
         return list(self._driver.rejections)
@@ -136,6 +142,7 @@ class LiveRun:
             while self._wait_for_turn():
                 began = time.monotonic()
                 self._driver.step()
+                self._cpu_seconds = time.thread_time()
                 self._rest(began)
         except Exception as error:
             log.exception("the engine stopped")

@@ -20,7 +20,7 @@ HEADER = 41  # CSS px
 
 def draw(token: str) -> None:
     asked = st.query_params.get("lang")
-    if asked in LANGUAGES:
+    if asked is not None and asked in LANGUAGES:
         speak(asked)
     lesson = lessons().find(token)
     if lesson is None:

@@ -23,6 +23,7 @@ PARTS = (
     "figures",
     "controls",
     "class",
+    "status",
 )
 """What `hide=` can take away."""
 _MOST_STEPS = 10_000_000

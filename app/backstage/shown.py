@@ -35,6 +35,7 @@ class Shown:
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     header: dict[str, Any] = field(init=False)
     records: list[bytes] = field(default_factory=list)
+    view_seconds: float = 0.0  # CPU time that showing it has taken in this process
     _lives: tuple[int, Lives] | None = None
     _still: int = 0  # looks in a row that brought nothing
     _expected: int = 0  # records that were asked for

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import streamlit as st
 
-from backstage import bar, shell
+from backstage import bar, runbar, shell
 from backstage.session import Session
 from backstage.shared import lectern
 from backstage.speech import language
@@ -23,7 +24,7 @@ FIRST_FRAME = 3500  # ms for which a recording rests on the step that makes its 
 
 def draw(session: Session) -> None:
     above = bar.height(session) + (not session.look.hides("nav")) * shell.HEIGHT
-    height = viewport_height() - above - HAIRLINE
+    height = viewport_height() - above - HAIRLINE - runbar.height(session)
     ticking = session.shown.grows
     tick = st.fragment(run_every=TICK if ticking else None)(_tick)
     with st.container(key="view"):
@@ -58,6 +59,7 @@ def _moment(session: Session, height: int) -> None:
 
 
 def _tick(session: Session, ticking: bool, height: int) -> None:
+    began = time.thread_time()
     shown = session.shown
     shown.catch_up()
     replay = shown.run is None
@@ -77,7 +79,9 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
         tell_every=lectern().tell_every,
         **_options(session),
     )
+    runbar.draw(session)
     session.write_link()
+    shown.view_seconds += time.thread_time() - began
     if shown.grows != ticking:
         st.rerun()
 

@@ -160,7 +160,7 @@ def from_link(text: str) -> tuple[RequestSpec, ...]:
         if not unpacker.eof:
             raise ValueError("cut short, or too long when unpacked")
         rows = json.loads(plain)
-        whole = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
+        whole: list[dict[str, Any]] = [dict(zip(_FIELDS, row, strict=True)) for row in rows]
         for row in whole:
             row["arrival"] /= 1000
     except (binascii.Error, zlib.error, ValueError, TypeError, RecursionError):
