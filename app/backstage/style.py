@@ -47,7 +47,8 @@ CSS = """
   background: none; padding: 0; }
 .stApp :is(a, button, [role="slider"], [tabindex]):focus-visible,
 .stApp :is([data-baseweb="select"], [data-baseweb="input"], [data-baseweb="textarea"],
-  [data-testid="stNumberInputContainer"]):has(:focus-visible) {
+  [data-testid="stNumberInputContainer"],
+  [data-testid="stTextAreaRootElement"]):has(:focus-visible) {
   outline: 2px solid light-dark(#1c2233, #e6ebf2); outline-offset: 1px; }
 .st-key-take button { padding: 2px 8px; }
 .st-key-take button p { white-space: nowrap; }

@@ -15,6 +15,8 @@ _PLACES = {
     f'{_DROP} [data-testid="stFileUploaderDropzoneInstructions"]': "upload_limit",
 }
 _HINTS = '[data-testid="InputInstructions"]'  # "Press Enter to apply"
+_UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);"
+# Still there for a screen reader, which does not take a button's name from a style sheet alone.
 
 
 def speak() -> None:
@@ -22,6 +24,6 @@ def speak() -> None:
     rules = [f"{_HINTS} {{ display: none; }}"]
     for place, key in _PLACES.items():
         words = json.dumps(say(f"app.{key}"), ensure_ascii=False)
-        rules.append(f"{place} > * {{ display: none; }}")
+        rules.append(f"{place} > * {{ {_UNSEEN} }}")
         rules.append(f"{place}::after {{ content: {words}; font-size: 14px; }}")
     st.html(f"<style>{' '.join(rules)}</style>")
