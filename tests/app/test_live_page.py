@@ -75,7 +75,7 @@ def test_nothing_heavy_is_imported_before_the_stage_is_mounted() -> None:
         "from streamlit.testing.v1 import AppTest\n"
         f"at = AppTest.from_file({str(MAIN)!r}, default_timeout=60).run()\n"
         "assert not at.exception, at.exception\n"
-        "assert len(at.get('bidi_component')) == 2\n"
+        "assert len(at.get('bidi_component')) >= 2\n"
         "print([m for m in ('torch', 'transformers', 'altair') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
