@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from backstage import files
+from backstage import files, opening
 from backstage.session import Session
 from backstage.speech import language, say
 from backstage.words import inert
@@ -56,9 +56,12 @@ def _open(session: Session) -> None:
         index=None,
         key="bundled",
         placeholder=say("recordings.choose"),
-        on_change=session.open_bundled,
+        on_change=opening.open_bundled,
+        args=(session,),
     )
-    st.file_uploader(say("recordings.own"), key="opened", on_change=session.open_file)
+    st.file_uploader(
+        say("recordings.own"), key="opened", on_change=opening.open_file, args=(session,)
+    )
 
 
 def _take(trace: Trace) -> None:
@@ -97,8 +100,8 @@ def _cut(session: Session) -> None:
         say("recordings.cut"),
         key="cut",
         disabled=(first, end) == (0, last),
-        on_click=session.put_recording,
-        args=(lambda: trace.trim(first, end),),
+        on_click=opening.put_recording,
+        args=(session, lambda: trace.trim(first, end)),
     )
 
 
@@ -115,8 +118,8 @@ def _notes(session: Session) -> None:
         st.form_submit_button(
             say("recordings.pin"),
             key="pin",
-            on_click=lambda: session.put_recording(
-                lambda: trace.with_note(at, st.session_state["note-text"]), keep=at
+            on_click=lambda: opening.put_recording(
+                session, lambda: trace.with_note(at, st.session_state["note-text"]), keep=at
             ),
         )
     for number, note in enumerate(trace.notes):
@@ -134,6 +137,6 @@ def _notes(session: Session) -> None:
                 say("recordings.unpin"),
                 key=f"unpin-{number}",
                 type="tertiary",
-                on_click=session.put_recording,
-                args=(lambda others=others: trace.with_notes(others),),
+                on_click=opening.put_recording,
+                args=(session, lambda others=others: trace.with_notes(others)),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from backstage import panels, queue
+from backstage import panels, queue, running
 from backstage.session import Session
 from backstage.speech import language, say, speaker
 from backstage.words import inert, question
@@ -21,7 +21,7 @@ def draw(session: Session) -> None:
     if session.wants_run:
         words = say("live.loading", model=inert(session.choice.model))
         with st.container(key="question"), st.spinner(words):
-            session.run_live()
+            running.run_live(session)
         st.rerun()
     if not session.look.hides("question"):
         _question(session)

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from backstage import running
 from backstage.session import Session
 from backstage.speech import say, speaker
 from backstage.way import DEVICES, FEWEST, MOST, REAL, RECORDED, Way
@@ -43,7 +44,7 @@ def draw(session: Session) -> None:
             words = say("compare.running", letter=LETTERS[number], share=f"{share:.0%}")
             bar.progress(share, words)
 
-        session.make_runs(ways, progress)
+        running.make_runs(session, ways, progress)
         st.rerun()
     for note in session.problems:
         st.error(inert(note))

@@ -7,9 +7,10 @@ from functools import partial
 
 import streamlit as st
 
-from backstage import files
+from backstage import files, opening, running
 from backstage.choice import PACES
-from backstage.session import OWN_PROMPT_TOKENS, Session
+from backstage.running import OWN_PROMPT_TOKENS
+from backstage.session import Session
 from backstage.speech import language, say, speaker
 from backstage.words import inert
 from minillm.config import PREEMPTIONS
@@ -78,7 +79,7 @@ def prompt(session: Session) -> None:
         st.number_input(
             say("live.prompt_tokens"), value=OWN_PROMPT_TOKENS, min_value=1, key="own_max_tokens"
         )
-        st.form_submit_button(say("live.send"), key="send", on_click=session.send)
+        st.form_submit_button(say("live.send"), key="send", on_click=running.send, args=(session,))
     if session.prompt_note:
         accepted, words = session.prompt_note
         (st.caption if accepted else st.error)(inert(words))
@@ -101,4 +102,4 @@ def recording(session: Session) -> None:
         "text/html",
         on_click="ignore",
     )
-    st.file_uploader(say("live.open"), key="opened", on_change=session.open_file)
+    st.file_uploader(say("live.open"), key="opened", on_change=opening.open_file, args=(session,))

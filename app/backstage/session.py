@@ -1,33 +1,23 @@
-"""One visitor's page: what is chosen, what is shown, and what the buttons do."""
+"""One visitor's page: what is chosen, what is shown, and what changes it. What starts engines is
+in `backstage.running`, what opens recordings in `backstage.opening`."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import fields, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from backstage import link
 from backstage.choice import Choice, in_scene
-from backstage.engines import TooManyEngines
 from backstage.link import Look
 from backstage.own import OWN, defaults
 from backstage.runs import Runs
-from backstage.shared import desk, weights
-from backstage.shown import Shown, from_bundle, from_file, live
+from backstage.shared import desk
+from backstage.shown import Shown, from_bundle
 from backstage.speech import of_browser, say, speak
-from backstage.way import REAL, Way
 from minillm.recordings import names
-from minillm.request import SamplingParams
-from minillm.trace.fold import TraceError
-from minillm.trace.trace import Trace
 
-OWN_PROMPT_TOKENS = 60
 MOST_REJECTIONS = 3  # told at once
 _CHOSEN = tuple(field.name for field in fields(Choice))
 _KEPT = (*_CHOSEN, *OWN)
@@ -157,51 +147,6 @@ class Session:
         self.put(in_scene(self.choice.scene))
         self.show(self._recording_of(self.choice))
 
-    def send(self) -> None:
-        """Send the visitor's own prompt to the live engine."""
-        text, most = st.session_state.own_prompt, st.session_state.own_max_tokens
-        run = self.shown.run
-        if run is None or not run.alive:
-            self.prompt_note = (False, say("live.prompt_no_engine"))
-            return
-        if not text.strip():
-            self.prompt_note = (False, say("live.prompt_empty"))
-            return
-        sampling = SamplingParams(temperature=0, max_tokens=most)
-        try:
-            run.submit([{"role": "user", "content": text}], sampling, client="you")
-        except (ValueError, RuntimeError) as error:
-            self.prompt_note = (False, str(error))
-            return
-        self.shown.expect_more()
-        self.prompt_note = (True, say("live.prompt_sent" if run.playing else "live.prompt_paused"))
-        st.session_state.own_prompt = ""
-
-    def open_file(self) -> None:
-        """Open the visitor's file in this run of the script, which can say how far that is."""
-        self.opening = st.session_state.opened
-
-    def open_bundled(self) -> None:
-        """Open one of the recordings that come with minillm."""
-        name = st.session_state.bundled
-        if name is not None:
-            self.problems = []
-            desk().reset()
-            self.show(from_bundle(name))
-
-    def put_recording(self, make: Callable[[], Trace], keep: int | None = None) -> None:
-        """Show what is made of the run in hand, at step `keep` if given; or say why it cannot
-        be."""
-        try:
-            trace = make()
-        except TraceError as error:
-            self.problems = [str(error)]
-            return
-        self.problems = []
-        desk().reset()
-        self.show(Shown(trace, self.shown.source))
-        self.look_at(keep, None)
-
     # ---- in the run of the script --------------------------------------------------------------
 
     def notes(self) -> list[str]:
@@ -216,61 +161,6 @@ class Session:
             say("live.rejected", message=message) for message in run.rejections[:MOST_REJECTIONS]
         ]
         return [*self.problems, *stopped, *rejected]
-
-    def open_asked(self, progress: Callable[[float], object]) -> None:
-        """Show the file that was asked for, or say why it cannot be; `progress` hears how far."""
-        upload = self.opening
-        self.problems = []
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "recording"
-            path.write_bytes(upload.getbuffer())
-            try:
-                shown = from_file(path, upload.name, progress)
-            except TraceError as error:
-                self.problems = [str(error).replace(str(path), upload.name)]
-                self.opening = None
-                return
-        self.opening = None
-        desk().reset()
-        self.show(shown)
-
-    def run_live(self) -> None:
-        """Start the live run that was asked for; on failure say why and keep what is shown."""
-        self.wants_run = False
-        self.problems, self.prompt_note = [], None
-        choice = self.choice
-        with self._told():
-            self.show(live(desk().start(weights().get(choice.model.strip()), choice)))
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What goes wrong with an engine becomes a note above the stage."""
-        from minillm.config import ConfigError
-        from minillm.execution.loaded_model import ModelError
-        from minillm.request import RequestRejected
-
-        try:
-            yield
-        except TooManyEngines:
-            self.waits = True
-        except (ConfigError, ModelError, RequestRejected) as error:
-            self.problems = [str(error)]
-        except (MemoryError, RuntimeError) as error:  # torch: out of memory
-            self.problems = [say("live.not_built", error=error)]
-
-    def make_runs(self, ways: Sequence[Way], progress: Callable[[int, float], None]) -> None:
-        """Make those of `ways` that are missing on this machine, one after another; `progress`
-        hears which and how far. On failure say why."""
-        self.wants_runs, self.problems = False, []
-        if self.shown.run is not None:
-            self.show(Shown(self.shown.trace, "live"))
-        with self._told(), desk().alone():
-            loaded = weights().get(self.choice.model.strip())
-            for number, way in enumerate(ways):
-                if self.runs.get(self.choice, way) is None:
-                    # To simulate one, too, a real run has to say how long its answers are.
-                    real = replace(way, device=REAL)
-                    self.runs.make(loaded, self.choice, real, partial(progress, number))
 
     def recording(self) -> Shown:
         """The bundled recording of what is chosen now."""

@@ -234,9 +234,9 @@ def test_opening_says_how_far_it_is(monkeypatch) -> None:
 
         opening = type("Upload", (), {"name": "<b>.jsonl"})()
 
-        def open_asked(self, progress) -> None:
-            progress(0.25)
-            progress(1.0)
+    def open_asked(session, progress) -> None:
+        progress(0.25)
+        progress(1.0)
 
     class Bar:
         def progress(self, share, words) -> None:
@@ -246,6 +246,7 @@ def test_opening_says_how_far_it_is(monkeypatch) -> None:
         opening.st, "progress", lambda share, words: told.append((share, words)) or Bar()
     )
     monkeypatch.setattr(opening.st, "rerun", lambda: None)
+    monkeypatch.setattr(opening, "open_asked", open_asked)
     session: Any = Slow()
     opening.draw(session)
     assert [share for share, _ in told] == [0.0, 0.25, 1.0]
