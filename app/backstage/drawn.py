@@ -105,10 +105,11 @@ def typed(row: Mapping[Any, Any]) -> Row:
 
 
 def _plain(name: str, value: Any) -> Any:
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, float) and math.isnan(value):
+        value = None
     if name == "client":
-        return "" if missing else str(value)
-    if missing:
+        return "" if value is None else str(value)
+    if value is None:
         return 0 if name == "priority" else None
     return round(float(value), 3) if name == "arrival" else int(value)
 
