@@ -16,6 +16,7 @@ from minillm.request import SamplingParams
 from minillm.workload.spec import RequestSpec
 
 _LENGTHS: tuple[tuple[int, Length], ...] = ((60, "short"), (190, "medium"))  # tokens, up to which
+_LONGEST: Length = "long"
 _PAD = " very"  # one token of most tokenizers
 _MOST_PADS = 12
 
@@ -42,7 +43,8 @@ def _with_prompt(spec: RequestSpec, tokenizer: Any, rng: random.Random) -> Reque
 
 
 def _text(wanted: int, output: int, tokenizer: Any, rng: random.Random) -> Any:
-    kind: Length = next((kind for most, kind in _LENGTHS if output <= most), "long")
+    fitting = (kind for most, kind in _LENGTHS if output <= most)
+    kind = next(fitting, _LONGEST)
     asked = story_request(rng, kind).messages[0]["content"]
     filler = long_document_question(rng, wanted + 40).messages[0]["content"].split()
 
