@@ -15,8 +15,7 @@ from minillm.pocket.stories import Length
 from minillm.request import SamplingParams
 from minillm.workload.spec import RequestSpec
 
-_LENGTHS: tuple[tuple[int, Length], ...] = ((60, "short"), (190, "medium"))  # tokens, up to which
-_LONGEST: Length = "long"
+_SHORT, _MEDIUM = 60, 190  # tokens, up to which a story is asked for in such words
 _PAD = " very"  # one token of most tokenizers
 _MOST_PADS = 12
 
@@ -43,8 +42,7 @@ def _with_prompt(spec: RequestSpec, tokenizer: Any, rng: random.Random) -> Reque
 
 
 def _text(wanted: int, output: int, tokenizer: Any, rng: random.Random) -> Any:
-    fitting = (kind for most, kind in _LENGTHS if output <= most)
-    kind = next(fitting, _LONGEST)
+    kind: Length = "short" if output <= _SHORT else "medium" if output <= _MEDIUM else "long"
     asked = story_request(rng, kind).messages[0]["content"]
     filler = long_document_question(rng, wanted + 40).messages[0]["content"].split()
 
