@@ -118,7 +118,7 @@ def test_a_scene_is_saved_and_opened_again(tab: Any, tmp_path: Any) -> None:
 def test_a_damaged_link_is_refused_with_the_reason(tab: Any) -> None:
     one = tab(f"?requests={to_link(TWO)[:-5]}")
     one.page.get_by_text("the link is damaged").wait_for()
-    one.page.get_by_text("Who has to wait").wait_for()
+    one.page.get_by_text("Who waits, and how long?").wait_for()
 
 
 def test_the_editor_speaks_chinese_in_the_dark(tab: Any) -> None:
