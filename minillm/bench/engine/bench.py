@@ -22,6 +22,7 @@ from minillm.bench.engine.cases import (
     POCKET,
     STATIC,
     Case,
+    cpu_has_bf16,
     cpu_mixed,
     cpu_pocket,
     gpu,
@@ -122,7 +123,9 @@ class Result:
 
 def num_runs(device: torch.device, rounds: int) -> int:
     """How often `bench_engine` calls `on_run`."""
-    return (2 if device.type == "cuda" else 7) * rounds
+    if device.type == "cuda":
+        return 2 * rounds
+    return (8 if cpu_has_bf16() else 7) * rounds
 
 
 def bench_engine(

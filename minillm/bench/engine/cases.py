@@ -67,10 +67,15 @@ def cpu_mixed() -> Iterator[Case]:
             LINEARS: lambda _: linears_alone(theirs.model, sizes),
             OWN_LINEARS: lambda _: linears_alone(own.model, sizes),
         }
-        if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        if cpu_has_bf16():
             half = load_model(str(folder), device="cpu", dtype="bfloat16")
             contenders[OWN_BF16] = lambda requests: serve(half, requests)
         yield Case(MIXED, requests, contenders, sizes)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 matrices itself."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @contextmanager
