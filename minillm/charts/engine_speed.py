@@ -57,6 +57,6 @@ def _panel(case: str, rows: list[Mapping[str, Any]]) -> Layered:
 
 
 def _colour(name: str) -> str:
-    if name == "minillm":
+    if name.startswith("minillm"):
         return BLUE
     return VERMILION if name.startswith("transformers") else QUIET
