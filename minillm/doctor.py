@@ -40,6 +40,7 @@ def examine() -> list[Finding]:
     return [
         _python(),
         *_torch(),
+        _compiler(),
         *_devices(),
         _triton(),
         *_tiles(),
@@ -75,6 +76,16 @@ def _torch() -> Iterator[Finding]:
     logical = psutil.cpu_count() or 1
     chosen = min(serving_threads(), torch.get_num_threads())
     yield Finding("ok", "CPU threads", f"{chosen} to serve with, of {logical} logical CPUs")
+
+
+def _compiler() -> Finding:
+    from minillm.kernels.native import compiler
+
+    found = compiler()
+    if found is None:
+        advice = "a CPU serves without one, but slower; on Debian and Ubuntu: apt install gcc"
+        return Finding("note", "C compiler", "none", advice)
+    return Finding("ok", "C compiler", f"{found[0][0]}, for faster layers on the CPU")
 
 
 def _devices() -> Iterator[Finding]:

@@ -25,6 +25,7 @@ def test_everything_is_looked_at(findings: dict[str, doctor.Finding]) -> None:
         "Python",
         "torch",
         "CPU threads",
+        "C compiler",
         "GPU",
         "Triton",
         "attention tiles",
@@ -58,6 +59,13 @@ def test_torch_that_does_not_load_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     (finding,) = doctor._torch()
     assert finding.status == "problem"
     assert list(doctor._devices()) == []
+
+
+def test_without_a_compiler_the_cpu_is_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minillm.kernels.native.compiler", lambda: None)
+    finding = doctor._compiler()
+    assert (finding.status, finding.found) == ("note", "none")
+    assert "slower" in finding.advice
 
 
 def test_a_missing_package_says_what_it_is_for() -> None:
