@@ -21,6 +21,9 @@ from minillm.execution.fused.attention import FusedAttention, Listener, fuse_att
 from minillm.execution.fused.mlp import FusedMLP, fuse_mlps
 from minillm.execution.fused.product import LEAST, Product, side_by_side
 from minillm.execution.loader import load_model
+from minillm.kernels.cpu_ops import cpu_ops
+
+pytestmark = pytest.mark.skipif(cpu_ops() is None, reason="there is no C compiler")
 
 CONFIG = LlamaConfig(
     hidden_size=24, intermediate_size=40, num_attention_heads=4, num_key_value_heads=2, head_dim=8

@@ -15,6 +15,9 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from minillm.execution import fused
 from minillm.execution.fused.norms import FusedRMSNorm, fuse_norms
+from minillm.kernels.cpu_ops import cpu_ops
+
+pytestmark = pytest.mark.skipif(cpu_ops() is None, reason="there is no C compiler")
 
 
 def _randomised(norm: nn.Module) -> nn.Module:
