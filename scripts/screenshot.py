@@ -45,6 +45,7 @@ def main() -> None:
             viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=asked.theme
         )
         page.set_default_timeout(PATIENCE)
+        page.add_init_script("localStorage.setItem('minillm-tour', 'seen')")  # it would lie on top
         page.goto(address)
         page.wait_for_selector(READ_OUT, state="attached")
         if not asked.recording:

@@ -34,6 +34,7 @@ CSS = """
   border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-runbar p { font-size: 14px; line-height: 25px; opacity: 0.8; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
+.st-key-view [data-testid="stVerticalBlock"] { gap: 0; }
 .st-key-view { gap: 0; border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page { padding: 12px 20px 14px; border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page, .st-key-page-moments { gap: 6px; }
