@@ -195,6 +195,8 @@ def test_the_link_says_where_a_recording_stands(tab: Any) -> None:
 
 def test_a_link_hides_all_but_the_stage_and_its_keys(tab: Any) -> None:
     one = tab("?scene=memory&hide=nav,bar,question,figures,controls")
+    one.press("Space")
+    one.until(lambda r: not r["playing"])
     one.press("Home")
     one.until(lambda r: r["step"] == 0)
     assert not one.page.locator(".ms-controls").is_visible()
