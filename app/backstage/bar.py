@@ -38,18 +38,24 @@ def height(session: Session) -> int:
     return (not hides("bar")) * ROW + (not hides("question")) * QUESTION
 
 
+def scene_box(session: Session) -> None:
+    """The choice of a scene."""
+    told = speaker()
+    st.selectbox(
+        say("live.scene"),
+        list(SCENES),
+        key=session.key("scene"),
+        format_func=lambda name: told(f"scenes.{name}.title"),
+        on_change=session.scene_changed,
+        label_visibility="collapsed",
+        width=256,
+    )
+
+
 def _row(session: Session) -> None:
-    hides, told = session.look.hides, speaker()
+    hides = session.look.hides
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.selectbox(
-            say("live.scene"),
-            list(SCENES),
-            key=session.key("scene"),
-            format_func=lambda name: told(f"scenes.{name}.title"),
-            on_change=session.scene_changed,
-            label_visibility="collapsed",
-            width=256,
-        )
+        scene_box(session)
         st.selectbox(
             say("live.scheduler"),
             list(SYSTEMS),

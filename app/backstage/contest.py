@@ -89,6 +89,7 @@ def _stages(session: Session, compared: Comparison) -> None:
             language=language(),
             step=look.step,
             select=look.select,
+            order=session.order,
             on_state=lambda: _remember(session),
             start=_moment(compared.traces[0], leader),
             **({"present": True, "wholePage": True} if look.present else {}),
@@ -118,7 +119,7 @@ def _remember(session: Session) -> None:
     """Let the link say where the stages stand, and on which axis."""
     state = st.session_state[_KEY].get("state")
     if state:
-        session.look_at(None if state["playing"] else state["step"], state["selection"])
+        session.saw(state)
         if state.get("axis") in AXES:
             st.session_state[session.key("axis")] = state["axis"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from backstage import running
+from backstage import bar, running
 from backstage.session import Session
 from backstage.speech import say, speaker
 from backstage.way import DEVICES, FEWEST, MOST, REAL, RECORDED, Way
@@ -15,7 +15,6 @@ from backstage.words import inert
 from minillm.kv_cache.memories import MEMORIES
 from minillm.recordings import names
 from minillm.scheduling.systems import SYSTEMS
-from minillm.workload.scenes import SCENES
 
 LETTERS = "ABCD"
 SIMULATED = "cpu"  # what is simulated at first: a laptop
@@ -38,11 +37,11 @@ def draw(session: Session) -> None:
     ways = ways_of(session)
     if session.wants_runs:
         place = st.container(key="question")
-        bar = place.progress(0.0, say("compare.loading"))
+        line = place.progress(0.0, say("compare.loading"))
 
         def progress(number: int, share: float) -> None:
             words = say("compare.running", letter=LETTERS[number], share=f"{share:.0%}")
-            bar.progress(share, words)
+            line.progress(share, words)
 
         running.make_runs(session, ways, progress)
         st.rerun()
@@ -51,17 +50,9 @@ def draw(session: Session) -> None:
 
 
 def _bar(session: Session) -> None:
-    told, ways = speaker(), ways_of(session)
+    ways = ways_of(session)
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.selectbox(
-            say("live.scene"),
-            list(SCENES),
-            key=session.key("scene"),
-            format_func=lambda name: told(f"scenes.{name}.title"),
-            on_change=session.scene_changed,
-            label_visibility="collapsed",
-            width=256,
-        )
+        bar.scene_box(session)
         with st.popover(say("compare.seed", seed=session.choice.seed), key="seed"):
             st.number_input(say("live.seed"), min_value=0, step=1, key=session.key("seed"))
             st.caption(say("compare.seed_note"))

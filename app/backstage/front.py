@@ -18,7 +18,8 @@ def part(name: str) -> Callable[..., Any]:
     """The component `name`. Streamlit is asked for it once."""
     from streamlit.components.v2 import component
 
-    script = join(STAGE / "js" / "palette.js") + (FRONT / f"{name}.js").read_text(encoding="utf-8")
+    own = ((FRONT / f"{each}.js").read_text(encoding="utf-8") for each in ("elements", name))
+    script = "\n".join((join(STAGE / "js" / "palette.js"), *own))
     style = (FRONT / f"{name}.css").read_text(encoding="utf-8")
     return component(f"minillm_{name}", js=script, css=style)
 

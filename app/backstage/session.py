@@ -32,6 +32,7 @@ class Session:
         self.look = asked.look
         if asked.look.lang is not None:
             speak(asked.look.lang)
+        self.order = 0  # how often the stage was told where to stand
         self._edition = 0
         self._page: str | None = None
         self.put(asked.choice, asked.own)
@@ -101,8 +102,16 @@ class Session:
         self.look_at(None, None)
 
     def look_at(self, step: int | None, select: str | None) -> None:
-        """Let the stage stand at `step`, with a request picked out."""
+        """Let the stage stand at `step`, with a request picked out, wherever it was led."""
         self.look = replace(self.look, step=step, select=select)
+        self.order += 1
+
+    def saw(self, state: dict[str, Any]) -> None:
+        """The stage reports where it stands: no moment while it plays. A report that crossed with
+        an order is dropped."""
+        if state["order"] >= self.order:
+            step = None if state["playing"] else state["step"]
+            self.look = replace(self.look, step=step, select=state["selection"])
 
     def spoken(self, code: str) -> None:
         """The visitor has chosen a language."""

@@ -51,6 +51,7 @@ def _moment(session: Session, height: int) -> None:
         language=language(),
         step=look.step,
         select=look.select,
+        order=session.order,
         on_state=lambda: remember(session, MOMENT),
         tell_every=lectern().tell_every,
         start=shown.start,
@@ -74,6 +75,7 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
         language=language(),
         step=session.look.step if replay else None,
         select=session.look.select,
+        order=session.order,
         on_control=lambda: obey(session),
         on_state=(lambda: remember(session, STAGE)) if replay or lectern().lesson else None,
         tell_every=lectern().tell_every,
@@ -102,13 +104,12 @@ def _bare(session: Session) -> dict[str, Any]:
 
 
 def remember(session: Session, key: str) -> None:
-    """Let the class see what the stage shows, and the link say where a recording stands; no moment
-    while it plays."""
+    """Let the class see what the stage shows, and the link say where a recording stands."""
     state = st.session_state[key].get("state")
     if state and state["session"] == session.shown.session:
         lectern().tell(state["step"], state["selection"])
         if session.shown.run is None or key == MOMENT:
-            session.look_at(None if state["playing"] else state["step"], state["selection"])
+            session.saw(state)
 
 
 def obey(session: Session) -> None:

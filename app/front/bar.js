@@ -1,19 +1,7 @@
 // Memory as one bar: data = {title, limit (bytes), parts: [[kind, bytes, words]]}. What goes beyond
 // the limit sticks out of it.
 
-function make(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-export default function ({ data, parentElement }) {
-  let root = parentElement.querySelector(".bar");
-  if (!root) {
-    root = make("div", "bar");
-    parentElement.append(root);
-  }
+function draw(data) {
   const whole = Math.max(data.limit, data.parts.reduce((sum, [, bytes]) => sum + bytes, 0));
   const track = make("div", "track");
   const legend = make("p", "legend");
@@ -31,5 +19,9 @@ export default function ({ data, parentElement }) {
   const limit = make("div", "limit");
   limit.style.left = `${(data.limit / whole) * 100}%`;
   track.append(limit);
-  root.replaceChildren(make("p", "title", data.title), track, legend);
+  return [make("p", "title", data.title), track, legend];
+}
+
+export default function (part) {
+  redraw("bar", part, () => draw(part.data));
 }

@@ -9,20 +9,6 @@ const OWN = new Set(["prefill", "decode"]);
 const NOBODY = new Set(["idle", "cut"]); // nobody on record paid for these
 const hueOf = createHues();
 
-function make(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
-function badge(id) {
-  const node = make("span", "badge", id);
-  node.style.background = hueOf(id);
-  node.style.color = inkOn(hueOf(id));
-  return node;
-}
-
 function bar(row, longest) {
   const track = make("div", "track");
   for (const [kind, culprit, ns, words] of row.parts) {
@@ -61,7 +47,7 @@ function head(data) {
   row.append(make("th", "number", data.text.total));
   for (const id of data.culprits) {
     const th = make("th", "culprit");
-    th.append(badge(id));
+    th.append(badge(id, hueOf));
     row.append(th);
   }
   const above = make("tr", "above");
@@ -99,14 +85,9 @@ function legend(kinds, terms) {
   return line;
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  let root = parentElement.querySelector(".blocking");
-  if (!root) {
-    root = make("div", "blocking");
-    parentElement.append(root);
-  }
+function draw(data, tell) {
   const choose = (waiter, culprit) => {
-    setTriggerValue("cell", [waiter, culprit]);
+    tell("cell", [waiter, culprit]);
     document.querySelector(".st-key-view")?.scrollIntoView({ block: "end" });
   };
   const table = make("table");
@@ -115,7 +96,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const line = make("tr");
     const name = make("th", "who");
     name.scope = "row";
-    name.append(badge(row.id));
+    name.append(badge(row.id, hueOf));
     const life = make("td", "wide");
     life.append(bar(row, data.longest));
     line.append(name, life, make("td", "number", row.total));
@@ -123,5 +104,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     body.append(line);
   }
   table.append(head(data), body, ...(data.culprits.length ? [foot(data)] : []));
-  root.replaceChildren(table, legend(data.text.kinds, data.terms));
+  return [table, legend(data.text.kinds, data.terms)];
+}
+
+export default function (part) {
+  redraw("blocking", part, (tell) => draw(part.data, tell));
 }

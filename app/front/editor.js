@@ -11,13 +11,6 @@ const SETTLE = 350; // ms without a key before a change is told
 const mounts = new WeakMap();
 const hueOf = createHues();
 
-function make(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 function fill(template, values) {
   return template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }

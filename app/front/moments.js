@@ -14,13 +14,6 @@ const SIGNS = { copied: "M-6 -6h12v12h-12z", forked: "M0 -7l7 7-7 7-7-7z", swapp
   swapped_in: "M-7 6h14l-7 -12z" };
 const hueOf = createHues();
 
-function svg(tag, attributes = {}, text) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 function sign(kind, id) {
   return svg("path", { d: SIGNS[kind], fill: hueOf(id), class: "sign" });
 }
@@ -46,36 +39,25 @@ function curve(data, choose) {
 }
 
 function buttons(data, choose) {
-  const row = document.createElement("div");
-  row.className = "row";
+  const row = make("div", "row");
   data.moments.forEach(([, kind, id, words], number) => {
-    const button = document.createElement("button");
+    const button = make("button");
     button.type = "button";
     const picture = svg("svg", { viewBox: "-9 -9 18 18", class: "icon", "aria-hidden": "true" });
     picture.append(sign(kind, id));
-    const badge = document.createElement("b");
-    badge.textContent = id;
-    badge.style.background = hueOf(id);
-    badge.style.color = inkOn(hueOf(id));
-    const told = document.createElement("span");
-    told.textContent = words;
-    button.append(picture, badge, told);
+    button.append(picture, badge(id, hueOf), make("span", "", words));
     button.addEventListener("click", () => choose(number));
     row.append(button);
   });
   return row;
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  let root = parentElement.querySelector(".moments");
-  if (!root) {
-    root = document.createElement("div");
-    root.className = "moments";
-    parentElement.append(root);
-  }
-  const choose = (number) => {
-    setTriggerValue("step", number);
-    document.querySelector(".st-key-view")?.scrollIntoView({ block: "end" });
-  };
-  root.replaceChildren(curve(data, choose), buttons(data, choose));
+export default function (part) {
+  redraw("moments", part, (tell) => {
+    const choose = (number) => {
+      tell("step", number);
+      document.querySelector(".st-key-view")?.scrollIntoView({ block: "end" });
+    };
+    return [curve(part.data, choose), buttons(part.data, choose)];
+  });
 }

@@ -47,22 +47,17 @@ async function save(kind, { chart, name }) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000); // once the browser has begun
 }
 
-export default function ({ data, parentElement }) {
-  let root = parentElement.querySelector(".picture");
-  if (!root) {
-    root = document.createElement("div");
-    root.className = "picture";
-    parentElement.append(root);
-  }
-  const words = document.createElement("span");
-  words.textContent = data.text.save;
+function draw(data) {
   const buttons = ["svg", "png"].map((kind) => {
-    const button = document.createElement("button");
+    const button = make("button", "", kind.toUpperCase());
     button.type = "button";
-    button.textContent = kind.toUpperCase();
     button.setAttribute("aria-label", data.text[kind]);
     button.addEventListener("click", () => save(kind, data));
     return button;
   });
-  root.replaceChildren(words, ...buttons);
+  return [make("span", "", data.text.save), ...buttons];
+}
+
+export default function (part) {
+  redraw("picture", part, () => draw(part.data));
 }

@@ -14,13 +14,6 @@ const AXIS = 128; // y of the axis; the roof ends above, the marks hang below
 const TRAIL = 10; // steps before this one that are still seen
 const mounts = new WeakMap();
 
-function svg(tag, attributes = {}, text) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 function fill(template, values) {
   return template.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }

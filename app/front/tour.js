@@ -9,13 +9,6 @@ const PATIENCE = 20000; // ms that the first visit waits for the page to be draw
 const LOOK = 250; // ms between two looks at where things are
 const mounts = new WeakMap();
 
-function make(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 function button(className, text, act) {
   const node = make("button", className, text);
   node.type = "button";

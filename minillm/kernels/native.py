@@ -42,8 +42,8 @@ def load(source: Path, defines: Mapping[str, int], folder: Path) -> ctypes.CDLL 
     """The library made of `source` with `defines` as macros, from `folder` if it is there already;
     None, and a remark in the log, where it cannot be had.
 
-    The file's name is a hash of the source, the macros and everything the compiler says of itself
-    and of the processor, so that a folder can be shared by unlike machines.
+    The file's name is a hash of the source, the headers beside it, the macros and everything the
+    compiler says of itself and of the processor, so that a folder can be shared by unlike machines.
     """
     found = compiler()
     if found is None:
@@ -51,7 +51,8 @@ def load(source: Path, defines: Mapping[str, int], folder: Path) -> ctypes.CDLL 
     command, identity = found
     macros = [f"-D{name}={value}" for name, value in sorted(defines.items())]
     try:
-        told = "\0".join((source.read_text("utf-8"), *command, *OPTIMISE, *macros, identity))
+        texts = [path.read_text("utf-8") for path in (source, *sorted(source.parent.glob("*.h")))]
+        told = "\0".join((*texts, *command, *OPTIMISE, *macros, identity))
         path = folder / f"{source.stem}-{hashlib.sha256(told.encode()).hexdigest()[:24]}.so"
         if not path.is_file():
             _compile([*command, *OPTIMISE, *LIBRARY, *macros], source, path)

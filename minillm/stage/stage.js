@@ -268,6 +268,11 @@ export function createStage(root, options = {}) {
       player.playing = false;
       seekStep(n);
     },
+    /** Where the cursor stands, before it is drawn there too: a position, and when its step ends. */
+    cursor() {
+      const step = recording?.steps[player.position];
+      return { position: player.position, time: step ? step.t + step.d : -1 };
+    },
     /** To the step that is under way at `time` (ns). */
     seekTime(time) {
       player.playing = false;

@@ -18,6 +18,10 @@ stage said itself may be handed back to it, so both directions together are safe
 
     stage(header, records, key="stage", step=step_of_the_link, on_state=remember)
 
+A report may cross with a wish of the host's own, such as a click elsewhere on the page. So count
+these wishes in `order`: the stage obeys a new one whatever it has said meanwhile, each report names
+the last one obeyed, and a report of an older one is to be dropped.
+
 One who follows passes the teacher's step and selection, and `follow=True`.
 """
 
@@ -52,6 +56,7 @@ def stage(
     language: str = DEFAULT,
     step: int | None = None,
     select: str | None = None,
+    order: int = 0,
     on_control: Callable[[], None] | None = None,
     on_state: Callable[[], None] | None = None,
     tell_every: int = 0,
@@ -94,7 +99,7 @@ def stage(
             "mode": mode,
             "running": running,
             "height": height,
-            "goto": {"step": step, "select": select, "heard": _heard(said)},
+            "goto": {"step": step, "select": select, "order": order, "heard": _heard(said)},
             "reports": on_state is not None,
             "tell_every": tell_every,
             "follow": follow,
@@ -118,6 +123,7 @@ def stages(
     language: str = DEFAULT,
     step: int | None = None,
     select: str | None = None,
+    order: int = 0,
     on_state: Callable[[], None] | None = None,
     **options: Any,
 ) -> ComponentResult:
@@ -139,7 +145,7 @@ def stages(
         data={
             "session": session,
             "traces": None if arrived else together(_parts(trace) for trace in traces),
-            "goto": {"step": step, "select": select, "heard": _heard(said)},
+            "goto": {"step": step, "select": select, "order": order, "heard": _heard(said)},
             "reports": on_state is not None,
             "options": {"language": spoken(language), "height": height, **given, **options},
         },

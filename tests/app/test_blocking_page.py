@@ -53,6 +53,18 @@ def test_the_page_shows_the_session_s_run_and_jumps_to_a_cell(page: Any) -> None
     assert at.query_params["step"] == str(cell.step)
 
 
+def test_a_report_that_crossed_with_a_click_is_dropped(page: Any) -> None:
+    session = page("blocking").session_state["session"]
+    session.look_at(21, "7")
+    crossed = {"step": 16, "selection": None, "playing": False, "order": session.order - 1}
+    session.saw(crossed)
+    assert (session.look.step, session.look.select) == (21, "7")
+    session.saw({**crossed, "order": session.order})
+    assert (session.look.step, session.look.select) == (16, None)
+    session.saw({**crossed, "playing": True, "order": session.order})
+    assert session.look.step is None
+
+
 def drawn(at: Any, component: str) -> dict[str, Any]:
     """What the page gave one of its components."""
     name = f"minillm_{component}"

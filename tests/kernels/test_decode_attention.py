@@ -138,3 +138,15 @@ def test_a_library_is_compiled_once_for_each_set_of_sizes(
     assert len(list(tmp_path.iterdir())) == 2
     monkeypatch.setattr(native, "_compile", lambda *_: pytest.fail("compiled again"))
     assert native.load(SOURCE, SIZES, tmp_path) is not None
+
+
+def test_a_changed_header_is_compiled_anew(tmp_path: Path):
+    if native.compiler() is None:
+        return
+    source, header = tmp_path / "a.c", tmp_path / "a.h"
+    source.write_text('#include "a.h"\nint answer(void) { return ANSWER; }\n')
+    for answer in (41, 42):
+        header.write_text(f"#define ANSWER {answer}\n")
+        library = native.load(source, {}, tmp_path / "made")
+        assert library is not None
+        assert library.answer() == answer

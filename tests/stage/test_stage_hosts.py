@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +19,6 @@ from minillm.stage import compare, comparison_to_html, show, to_html
 from minillm.stage.bundle import BundleError, bundle, join, stylesheet
 from minillm.stage.payload import packed
 from minillm.stage.streamlit_host import _acknowledged
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.mark.parametrize("host", ["page", "streamlit", "streamlit_together", "anywidget"])
@@ -95,19 +92,6 @@ def test_an_acknowledgement_counts_for_its_own_session_only() -> None:
     assert _acknowledged({"ack": {"session": "a", "next": 41}}, "a") == 41
     assert _acknowledged({"ack": {"session": "a", "next": 41}}, "b") == 0
     assert _acknowledged({"ack": {"session": "a", "next": -3}}, "a") == 0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -246,8 +230,8 @@ def test_streamlit_hears_where_the_stage_rests(page: Any) -> None:
     states = "sent.filter(([, name]) => name === 'state').map((s) => s[2])"
     page.wait_for_function(f"() => {states}.length === 1")
     told = page.evaluate(f"() => {states}[0]")
-    expected = {"step": 12, "selection": None, "playing": False, "session": "a", "serial": 1}
-    assert told == expected
+    where = {"step": 12, "selection": None, "playing": False}
+    assert told == {**where, "session": "a", "serial": 1, "order": 0}
     page.locator("[data-action=play]").click()
     page.wait_for_function("() => seen().step >= 16")
     page.locator(".ms-slots button").first.click()
@@ -264,23 +248,36 @@ def test_streamlit_moves_the_stage_without_starting_it_over(page: Any) -> None:
     header, records = synthetic_traces.one_long()
     page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
 
-    def goto(step: int, select: str | None, heard: int) -> dict[str, Any]:
-        wish = {"step": step, "select": select, "heard": heard}
+    def goto(step: int, select: str | None, heard: int, order: int = 0) -> None:
+        wish = {"step": step, "select": select, "heard": heard, "order": order}
         page.evaluate("(goto) => host('a', 0, 89, { mode: 'replay', reports: true, goto })", wish)
-        return page.evaluate("read")
 
-    assert goto(12, None, 0)["step"] == 12
+    def stands_at(step: int) -> None:
+        """It does, comes to rest there, and says so."""
+        page.wait_for_function("(n) => seen().step === n && sent.at(-1)?.[2].step === n", arg=step)
+
+    goto(12, None, 0)
+    stands_at(12)
     page.evaluate("() => { window.first = root.querySelector('.ms-header'); }")
-    seen = goto(40, "7", 0)
-    assert (seen["step"], seen["selection"]) == (40, "7")
-    page.wait_for_function("() => sent.some(([, name, value]) => value.step === 40)")
+    goto(40, "7", 1)
+    stands_at(40)
+    assert page.evaluate("seen")["selection"] == "7"
     serial = page.evaluate("() => sent.at(-1)[2].serial")
-    assert goto(40, "7", serial)["step"] == 40
     page.locator("[data-action=step]").click()
-    assert goto(40, "7", serial)["step"] == 41  # nothing new: the user has the stage
-    page.wait_for_function("() => sent.at(-1)[2].step === 41")
-    assert goto(30, None, serial)["step"] == 41  # spoken before it heard of 41
-    assert goto(30, None, serial + 1)["step"] == 30
+    stands_at(41)
+    goto(40, "7", serial)  # nothing new: the user has the stage
+    goto(30, None, serial)  # spoken before it heard of 41
+    goto(41, "7", serial + 1)
+    assert page.evaluate("read")["step"] == 41
+    goto(30, None, serial + 1)
+    stands_at(30)
+    goto(50, "7", 0, order=1)  # whatever the stage said meanwhile
+    stands_at(50)
+    assert page.evaluate("() => sent.at(-1)[2].order") == 1
+    page.locator("[data-action=step]").click()
+    stands_at(51)
+    goto(50, "7", 0, order=2)  # once more
+    stands_at(50)
     assert page.evaluate("() => root.querySelector('.ms-header') === first")
 
 

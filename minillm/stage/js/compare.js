@@ -44,7 +44,7 @@ export function createComparison(root, traces, { names = [], axis = "time", diff
     step: traces.map(({ records }) => records.reduce((sum, { n }) => sum + (n === undefined ? 0 : 1), 0)),
   };
   let first = 0; // number of the stage that leads
-  let seen = null; // what it showed last
+  let jumped = null; // {position, time} of the difference it was led to
   const stages = traces.map(({ header }, i) => {
     const cell = el("section", "ms-cell");
     const place = el("div", "ms-place");
@@ -59,7 +59,6 @@ export function createComparison(root, traces, { names = [], axis = "time", diff
 
   function shown(i, frame) {
     if (i !== first) return;
-    seen = frame;
     for (const stage of stages) if (stage !== stages[first]) stage.follow(frame);
     const past = told.findLast(({ time }) => time <= frame.time);
     setText(caption, past ? past.text : say("stage.differences_ahead", { n: told.length }));
@@ -82,11 +81,12 @@ export function createComparison(root, traces, { names = [], axis = "time", diff
       stages[first].pause();
       setAxis(axis === "time" ? "step" : "time");
     } else if (action === "difference") {
-      const at = seen?.time ?? -1;
-      const found = told.find(({ time }) => time > at) ?? told[0];
+      const { position, time } = stages[first].cursor();
+      const at = jumped?.position === position ? jumped.time : time;
+      const found = told.find((each) => each.time > at) ?? told[0];
       if (found) {
         stages[first].seekTime(found.time);
-        seen = { ...seen, time: found.time }; // before the next frame says so
+        jumped = { position: stages[first].cursor().position, time: found.time };
       }
     } else {
       return false;

@@ -7,9 +7,10 @@
 // at once when records are missing, and otherwise at most once a second. A long recording comes as
 // `packed` in place of `records`: js/packed.js.
 //
-// `data.goto` = {step, select, heard} moves the mounted stage: when it changes, unless the host
-// spoke before it had heard the newest `state` = {serial, session, step, selection, playing}, which
-// the stage tells at rest where `data.reports` is set, and every `data.tell_every` ms while it plays.
+// `data.goto` = {step, select, order, heard} moves the mounted stage: when it changes, unless the host
+// spoke before it had heard the newest `state` = {serial, session, order, step, selection, playing},
+// which the stage tells at rest where `data.reports` is set, and every `data.tell_every` ms while it
+// plays. A new `order` is obeyed in any case.
 // With `data.follow` nobody but the host moves the stage.
 
 import { createStage } from "../stage.js";
@@ -23,7 +24,7 @@ export function mountStreamlit({ data, parentElement, setStateValue, setTriggerV
   let mount = mounts.get(parentElement);
   if (!mount) {
     mount = { root: document.createElement("div"), stage: null, session: null, next: 0,
-      acked: -1, ackedAt: -Infinity, timer: 0, serial: 0, told: null, wanted: null };
+      acked: -1, ackedAt: -Infinity, timer: 0, serial: 0, order: 0, told: null, wanted: null };
     parentElement.append(mount.root);
     mounts.set(parentElement, mount);
   }
@@ -51,6 +52,7 @@ function receive(mount, data) {
     mount.told = null;
     mount.serial = Math.max(mount.serial, data.goto?.heard ?? 0);
     mount.wanted = JSON.stringify([data.goto?.step, data.goto?.select]);
+    mount.order = data.goto?.order ?? 0;
     mount.stage = createStage(mount.root, {
       ...data.options, mode: data.mode, ...beginning(data),
       onControl: (control) => mount.setTriggerValue("control", control),
@@ -110,10 +112,11 @@ function hear(mount, state) {
   if (mount.reports) report(mount, state);
 }
 
-export function report(mount, { step, selection, playing }) {
+export function report(mount, state) {
   mount.serial += 1;
-  mount.told = JSON.stringify([step, selection]);
-  mount.setStateValue("state", { serial: mount.serial, session: mount.session, step, selection, playing });
+  mount.told = JSON.stringify([state.step, state.selection]);
+  const { serial, session, order } = mount;
+  mount.setStateValue("state", { serial, session, order, ...state });
 }
 
 /** Other parts of the page move with the stage: each frame is an event of the window. */
@@ -121,11 +124,13 @@ function tellPage({ session }, position) {
   window.dispatchEvent(new CustomEvent("minillm-moment", { detail: { session, position } }));
 }
 
-export function steer(mount, { step, select, heard }) {
+export function steer(mount, { step, select, order = 0, heard }) {
   const wanted = JSON.stringify([step, select]);
-  if (wanted === mount.wanted || heard < mount.serial) return;
+  const ordered = order > mount.order;
+  if (!ordered && (wanted === mount.wanted || heard < mount.serial)) return;
+  mount.order = order;
   mount.wanted = wanted;
-  if (wanted === mount.told) return; // the host repeats what the stage said
+  if (!ordered && wanted === mount.told) return; // the host repeats what the stage said
   mount.steering = true;
   if (Number.isInteger(step)) mount.stage.seek(step);
   mount.stage.select(select ?? null, true);
