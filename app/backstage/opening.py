@@ -38,9 +38,9 @@ def open_file(session: Session) -> None:
 
 def open_asked(session: Session, progress: Callable[[float], object]) -> None:
     """Show the file that was asked for, or say why it cannot be; `progress` hears how far."""
-    upload, session.opening = session.opening, None
+    upload = session.opening
     session.problems = []
-    with tempfile.TemporaryDirectory() as folder:
+    with session.fulfilling("opening"), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "recording"
         path.write_bytes(upload.getbuffer())
         try:

@@ -22,10 +22,9 @@ OWN_PROMPT_TOKENS = 60
 
 def run_live(session: Session) -> None:
     """Start the live run that was asked for; on failure say why and keep what is shown."""
-    session.wants_run = False
     session.problems, session.prompt_note = [], None
     choice = session.choice
-    with _told(session):
+    with session.fulfilling("wants_run"), _told(session):
         session.show(live(desk().start(weights().get(choice.model.strip()), choice)))
 
 
@@ -50,11 +49,11 @@ def make_runs(
     session: Session, ways: Sequence[Way], progress: Callable[[int, float], None]
 ) -> None:
     """Make those of `ways` that are missing on this machine, one after another; `progress`
-    hears which and how far. On failure say why."""
-    session.wants_runs, session.problems = False, []
+    hears which and how far. On failure say why. Made ones are kept, if this is broken off."""
+    session.problems = []
     if session.shown.run is not None:
         session.show(Shown(session.shown.trace, "live"))
-    with _told(session), desk().alone():
+    with session.fulfilling("wants_runs"), _told(session), desk().alone():
         loaded = weights().get(session.choice.model.strip())
         for number, way in enumerate(ways):
             if session.runs.get(session.choice, way) is None:

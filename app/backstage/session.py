@@ -3,8 +3,10 @@ in `backstage.running`, what opens recordings in `backstage.opening`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -39,10 +41,10 @@ class Session:
         self.shown: Shown = self._recording_of(asked.choice)
         self.problems: list[str] = asked.problems
         self.runs = Runs()
-        self.wants_runs = False
+        self.wants_runs: bool | None = None
         self.opening: Any = None  # a file that is to be opened, as it was uploaded
         self.prompt_note: tuple[bool, str] | None = None  # (accepted, words)
-        self.wants_run = False
+        self.wants_run: bool | None = None
         self.waits = False  # in line for an engine
 
     @classmethod
@@ -91,9 +93,11 @@ class Session:
             st.query_params.from_dict(query)
 
     def turn_to(self, page: str) -> None:
-        """Another page. A moment of the Compare page is one of other runs, and of no other page."""
+        """Another page. A moment of the Compare page is one of other runs, and of no other page;
+        its runs are made while it is looked at."""
         if self._page not in (None, page) and "compare" in (self._page, page):
             self.look_at(None, None)
+            self.wants_runs = None
         self._page = page
 
     def show(self, shown: Shown) -> None:
@@ -148,6 +152,17 @@ class Session:
     def ask_for_runs(self) -> None:
         """Make the runs that the Compare page lacks, in this run of the script."""
         self.wants_runs = True
+
+    @contextmanager
+    def fulfilling(self, wish: Literal["wants_run", "wants_runs", "opening"]) -> Iterator[None]:
+        """The wish stands until the block ends. Streamlit may break a run of the script off in its
+        midst, with an exception that is no Exception: then the next run has to begin again."""
+        try:
+            yield
+        except Exception:
+            setattr(self, wish, None)
+            raise
+        setattr(self, wish, None)
 
     def reset(self) -> None:
         """End the live run and return to the scene as it was given."""
