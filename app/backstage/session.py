@@ -36,6 +36,7 @@ class Session:
             speak(asked.look.lang)
         self.order = 0  # how often the stage was told where to stand
         self._edition = 0
+        self._values: dict[str, Any] = {}  # of the widgets, as they were last
         self._page: str | None = None
         self.put(asked.choice, asked.own)
         self.shown: Shown = self._recording_of(asked.choice)
@@ -52,8 +53,8 @@ class Session:
         if "session" not in st.session_state:
             st.session_state.session = cls()
         session = st.session_state.session
-        for name in _KEPT:  # widgets that are not drawn in a run lose their value otherwise
-            st.session_state[session.key(name)] = st.session_state[session.key(name)]
+        for name in _KEPT:
+            session._set(name, session._value(name))
         return session
 
     def key(self, name: str) -> str:
@@ -63,12 +64,12 @@ class Session:
 
     @property
     def choice(self) -> Choice:
-        return Choice(**{name: st.session_state[self.key(name)] for name in _CHOSEN})
+        return Choice(**{name: self._value(name) for name in _CHOSEN})
 
     @property
     def own(self) -> dict[str, Any]:
         """What is chosen on single pages; see `backstage.own`."""
-        return {name: st.session_state[self.key(name)] for name in OWN}
+        return {name: self._value(name) for name in OWN}
 
     def put(self, choice: Choice, own: dict[str, Any] | None = None) -> None:
         """Set the widgets; only before they are drawn, or in a callback."""
@@ -76,9 +77,17 @@ class Session:
         self._edition += 1
         self._scene = choice.scene
         for name in _CHOSEN:
-            st.session_state[self.key(name)] = getattr(choice, name)
+            self._set(name, getattr(choice, name))
         for name, value in kept.items():
-            st.session_state[self.key(name)] = value
+            self._set(name, value)
+
+    def _set(self, name: str, value: Any) -> None:
+        self._values[name] = st.session_state[self.key(name)] = value
+
+    def _value(self, name: str) -> Any:
+        """What the widget says. Streamlit forgets that where a run of the script does not draw it:
+        on another page, or when it was broken off."""
+        return st.session_state.get(self.key(name), self._values[name])
 
     def link(self) -> dict[str, str]:
         """The parameters of the address that shows what is seen now; none on the plain page."""

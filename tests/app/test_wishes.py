@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from backstage import opening, running
-from backstage.choice import Choice
+from backstage.own import defaults
 from backstage.way import REAL, Way
 from streamlit.runtime.scriptrunner import RerunException
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
@@ -58,7 +59,6 @@ def test_runs_to_compare_are_made_until_all_are_there(
 ) -> None:
     from backstage.engines import Desk, EngineRoom
 
-    monkeypatch.setattr(type(session), "choice", Choice(scene="memory"))
     monkeypatch.setattr(running, "desk", lambda: Desk(EngineRoom()))
     monkeypatch.setattr(running, "weights", lambda: type("W", (), {"get": lambda *_: pocket})())
     ways = [Way("orca", "paged", REAL), Way("vllm", "paged", REAL)]
@@ -91,3 +91,10 @@ def test_an_error_nobody_foresaw_ends_the_wish(session: Any) -> None:
     with pytest.raises(KeyError), session.fulfilling("wants_run"):
         raise KeyError
     assert not session.wants_run
+
+
+def test_what_is_chosen_outlives_a_run_that_drew_no_widget(page: Any) -> None:
+    session = page("live", scene="memory", scheduler="orca").session_state["session"]
+    assert "scene-1" not in st.session_state  # outside of a run there are no widgets
+    assert (session.choice.scene, session.choice.scheduler) == ("memory", "orca")
+    assert session.own == defaults()
