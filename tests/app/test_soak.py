@@ -37,8 +37,10 @@ def _server(address: str) -> psutil.Process:
 
 def _live_again(tab: Tab) -> None:
     """A new run, with which the one before ends; looked at from its start, and left to go on."""
+    tab.page.locator(".minillm-readout").evaluate("node => { node.dataset.before = ''; }")
     tab.button("Run again").click()
-    tab.until(lambda read: read["live"] and 2 < read["length"] < 20)
+    tab.page.wait_for_selector(".minillm-readout:not([data-before])", state="attached")
+    tab.until(lambda read: read["live"] and read["length"] > 2)
     tab.press("Home")
     tab.until(lambda read: read["step"] == 0)
     tab.press("l")
