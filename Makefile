@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup app test test-full test-gpu bench-gpu format
+.PHONY: help setup app lessons notebooks test test-full test-gpu bench-gpu format
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,6 +25,12 @@ setup: $(INSTALLED) ## the .venv with everything in it
 
 app: $(INSTALLED) ## set up what is missing, then open the app in a browser
 	$(BIN)/minillm app
+
+lessons: $(INSTALLED) ## set up what is missing, then open the lessons in JupyterLab
+	$(BIN)/minillm lessons
+
+notebooks: $(INSTALLED) ## write the lessons' notebooks from their sources
+	$(BIN)/python scripts/build_lessons.py
 
 test: $(INSTALLED) ## set up what is missing, then lint, types, import contracts and tests
 	$(BIN)/ruff check

@@ -49,18 +49,18 @@ def test_the_bundled_model_fits_a_repository() -> None:
 
 @pytest.mark.full
 def test_the_wheel_is_whole(tmp_path: Path) -> None:
-    """Built from the checkout, it holds every file that git has below minillm/ and app/."""
+    """Built from the checkout, it holds every file that git has below these folders."""
     pip_wheel = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
     subprocess.run([*pip_wheel, "--no-build-isolation", "-w", tmp_path, ROOT], check=True)
     (wheel,) = tmp_path.glob("minillm_lab-*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "minillm", "app"],
+        ["git", "-C", str(ROOT), "ls-files", "minillm", "app", "lessons"],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    wanted = {f"minillm/_{name}" if name.startswith("app/") else name for name in listed}
+    wanted = {name if name.startswith("minillm/") else f"minillm/_{name}" for name in listed}
     assert wanted - packed == set()
     for suffix in (".js", ".css", ".safetensors", ".jsonl", ".jinja"):
         assert any(name.endswith(suffix) for name in packed), suffix

@@ -29,7 +29,7 @@ def test_examples_run(
 @pytest.mark.parametrize("line", COMMANDS)
 def test_commands_exist_with_their_options(line: str) -> None:
     command, name, arguments = typer.main.get_group(cli), "minillm", shlex.split(line)
-    while isinstance(command, TyperGroup):
+    while isinstance(command, TyperGroup) and arguments and arguments[0] in command.commands:
         name, *arguments = arguments
         command = command.commands[name]
     command.make_context(name, arguments)
@@ -44,7 +44,7 @@ def test_targets_of_make_exist() -> None:
 
 def test_files_named_exist() -> None:
     linked = re.findall(r"\]\(([^)#]+)\)", README)
-    quoted = re.findall(r"`((?:minillm|app|scripts|docs)/[\w./-]*)`", README)
+    quoted = re.findall(r"`((?:minillm|app|lessons|scripts|docs)/[\w./-]*)`", README)
     assert linked
     assert quoted
     for name in (*linked, *quoted):

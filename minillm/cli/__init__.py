@@ -12,6 +12,7 @@ from minillm.cli import app as app_command
 from minillm.cli import doctor, generate, replay, roofline, run, scenes, simulate, tune, xray
 from minillm.cli.bench import bench
 from minillm.cli.groups import Several
+from minillm.cli.lessons import lessons
 from minillm.cli.shell import Shell
 from minillm.cli.trace import trace
 
@@ -24,6 +25,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.command("app")(app_command.app)
+cli.add_typer(lessons, name="lessons")
 cli.command("scenes")(scenes.scenes)
 cli.command("run")(run.run)
 cli.command("simulate", cls=Several)(simulate.simulate)

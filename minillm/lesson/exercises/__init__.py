@@ -1,0 +1,1 @@
+"""One module for each function that students write: its judge."""
