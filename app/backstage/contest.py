@@ -13,8 +13,9 @@ from backstage.contestants import LETTERS, ways_of
 from backstage.own import AXES
 from backstage.session import Session
 from backstage.speech import language, say
+from backstage.viewport import viewport_height
 from backstage.way import write
-from backstage.words import inert
+from backstage.words import inert, milliseconds
 from minillm.config import ConfigError
 from minillm.stage.streamlit_host import stages
 from minillm.trace.compare import Comparison, Difference, Row
@@ -27,7 +28,9 @@ _TERMS = {
     "request_goodput": "goodput",
 }
 _KEY = "together"
-HEIGHTS = (572, 1000)  # CSS px of one row of stages, and of two
+HEIGHTS = (572, 1000)  # CSS px of one row of stages, and of two; at least
+SHARE = 0.68  # of a tall window, that they take
+HEADLINE = 56  # CSS px
 MARKED = 12  # differences on the time line
 
 
@@ -85,7 +88,7 @@ def _stages(session: Session, compared: Comparison) -> None:
             names=compared.names,
             axis=own["axis"],
             differences=[_marked(compared, each) for each in compared.differences(MARKED)],
-            height=HEIGHTS[rows - 1],
+            height=_height(rows, alone=look.present),
             language=language(),
             step=look.step,
             select=look.select,
@@ -94,6 +97,12 @@ def _stages(session: Session, compared: Comparison) -> None:
             start=_moment(compared.traces[0], leader),
             **({"present": True, "wholePage": True} if look.present else {}),
         )
+
+
+def _height(rows: int, *, alone: bool) -> int:
+    """CSS px of all stages; of a presentation they fill the window."""
+    window = viewport_height()
+    return window - HEADLINE if alone else max(HEIGHTS[rows - 1], round(SHARE * window))
 
 
 def _marked(compared: Comparison, each: Difference) -> dict[str, Any]:
@@ -143,10 +152,10 @@ def headline(compared: Comparison) -> str:
     worst = max(row.values) if best == min(row.values) else min(row.values)
     return say(
         "compare.lead",
-        metric=_metric(row),
-        best=_figure(best),
+        metric=_told(row),
+        best=_amount(row, best),
         run=inert(compared.names[row.winners[0]]),
-        worst=_figure(worst),
+        worst=_amount(row, worst),
         other=inert(compared.names[row.values.index(worst)]),
     )
 
@@ -168,6 +177,19 @@ def _row(row: Row) -> str:
 
 def _metric(row: Row) -> str:
     return say(f"compare.{row.metric}")
+
+
+def _told(row: Row) -> str:
+    """The metric in words that need no glossary."""
+    if not row.metric.endswith("_ms"):
+        return _metric(row)
+    statistic, what, _ = row.metric.split("_")
+    told = {"what": say(f"compare.told_{what}"), "statistic": say(f"compare.told_{statistic}")}
+    return say("compare.told", **told)
+
+
+def _amount(row: Row, value: float) -> str:
+    return milliseconds(value) if row.metric.endswith("_ms") else _figure(value)
 
 
 def _figure(value: float) -> str:

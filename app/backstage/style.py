@@ -43,6 +43,8 @@ CSS = """
 .st-key-page h3 { font-size: 18px; padding: 14px 0 22px; }
 .stApp :is(button, label, [data-testid="stCaptionContainer"]) p,
 .stApp :is([data-baseweb="select"] > div, input, textarea) { font-size: 14px; }
+.stApp :is([data-testid="stSliderThumbValue"], [data-testid="stSliderTickBar"]) p {
+  font-size: 14px; }
 .stApp [data-testid="stCaptionContainer"] { color: inherit; opacity: 0.8; }
 .stApp [data-testid="stMarkdownContainer"] code { font-size: 14px; color: inherit;
   background: none; padding: 0; }
@@ -57,6 +59,8 @@ CSS = """
 .st-key-below { padding: 20px; }
 .st-key-budget { margin-bottom: 6px; }
 @media (min-width: 1500px) and (min-height: 860px) {
-  .st-key-page [data-testid="stVegaLiteChart"] svg { width: calc(100vw - 40px); height: auto; } }
+  .st-key-page [data-testid="stVegaLiteChart"] svg { width: calc(100vw - 40px); height: auto; }
+  .st-key-chart-ecdf [data-testid="stVegaLiteChart"] svg {
+    width: min(100vw - 560px, 1160px); height: auto; } }
 </style>
 """

@@ -47,7 +47,7 @@ def _choices(session: Session) -> None:
     with st.container(key="bar", horizontal=True, vertical_alignment="center", gap="xsmall"):
         for name, options, width, text in (
             ("kernel", KERNELS, 190, str),
-            ("case", list(CASES), 300, lambda name: told(f"kernel.case_{name}")),
+            ("case", list(CASES), 400, lambda name: told(f"kernel.case_{name}")),
             ("kernel_block", SIZES, 190, lambda size: told("kernel.block_of", n=size)),
             ("layout", LAYOUTS, 120, str),
         ):

@@ -17,6 +17,7 @@ from minillm.trace import Trace
 _RUNNING, _WAITING, _KV = BLUE, VERMILION, GREEN
 _TTFT, _ITL = BLUE, VERMILION
 HEIGHT = 130  # px
+TYPE, TITLE = 14, 15  # px; the rest of the look is the page's
 
 
 def load_over_time(trace: Trace, language: str = DEFAULT) -> alt.VConcatChart:
@@ -84,7 +85,13 @@ def _stacked(
 ) -> alt.VConcatChart:
     """Two views over one time axis."""
     both = alt.vconcat(above, below, datasets=datasets)
-    return both.properties(name=name).resolve_scale(x="shared")
+    return (
+        both.properties(name=name)
+        .resolve_scale(x="shared")
+        .configure_axis(labelFontSize=TYPE, titleFontSize=TYPE)
+        .configure_legend(labelFontSize=TYPE)
+        .configure_title(fontSize=TITLE)
+    )
 
 
 def _positive(columns: series.Columns) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ export function createComparison(root, traces, { names = [], axis = "time", diff
   const say = createSpeaker(options.language ?? "en");
   const told = [...differences].sort((a, b) => a.time - b.time);
   root.classList.add("ms-together");
+  toggle(root, "ms-hall", Boolean(options.present)); // keys alone move it
   root.dataset.lmSuppressShortcuts = "true";
   const caption = el("p", "ms-bar ms-difference", { "aria-live": "polite" });
   const cells = el("div", "ms-cells");
@@ -112,7 +113,8 @@ export function createComparison(root, traces, { names = [], axis = "time", diff
     toggle(root, "ms-two-columns", columns === 2);
     toggle(bar, "ms-tight", root.clientWidth < 1560);
     toggle(bar, "ms-compact", root.clientWidth < 1160);
-    cells.style.setProperty("--cell", `${Math.max(LEAST_HIGH, Math.floor((height - BAR - (told.length ? CAPTION : 0)) / rows))}px`);
+    const taken = (options.present ? 0 : BAR) + (told.length ? CAPTION : 0);
+    cells.style.setProperty("--cell", `${Math.max(LEAST_HIGH, Math.floor((height - taken) / rows))}px`);
   }
 
   setAxis(axis);
@@ -133,7 +135,7 @@ export function createComparison(root, traces, { names = [], axis = "time", diff
       unwatch();
       for (const stage of stages) stage.destroy();
       root.replaceChildren();
-      root.classList.remove("ms-together", "ms-two-columns");
+      root.classList.remove("ms-together", "ms-two-columns", "ms-hall");
     },
   };
 }

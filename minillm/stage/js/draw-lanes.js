@@ -4,29 +4,42 @@ import { box, font, hatch } from "./paint.js";
 import { mix } from "./palette.js";
 import { DEAD, DECODE, LOST, PREFILL, STALLED, WAITING } from "./timeline.js";
 
-const LABELLED = 11; // CSS px of pitch from which a lane has room for its id
+const LABEL_TYPE = 14; // px of type, of which figures fill the part below
+const LABEL_FIGURES = 0.72;
+const LABEL_WIDE = 32; // px that labels are wide
+const LABEL_HALF = 20; // px, in two columns
+const LABEL_TALL = 10.5; // px that a label is tall, at least
+const LABEL_EASY = 13; // px from which one column of them reads well
 const HAIR = 0.4; // CSS px: stretches that add less than this to a lane are passed over
 
 /** Draws lanes to `ink`, the context of a sheet. `xOf(ns)` is where a time lies. */
 export function createLanes(ink, look, xOf) {
-  function drawLabel(lane, middle, pitch) {
-    const hue = look.hue(lane.id);
-    const thick = Math.max(1.5, Math.min(pitch * 0.5, 8 * look.scale));
-    if (pitch >= LABELLED * look.scale) {
-      const tall = Math.min(pitch - 1, 17 * look.scale);
-      box(ink, 2, middle - tall / 2, 32 * look.scale, tall, 3);
-      ink.fillStyle = hue;
-      ink.fill();
-      const size = Math.min(14, tall / look.scale + 0.5);
-      ink.font = font(look, 700, size);
-      ink.textAlign = "center";
-      ink.textBaseline = "alphabetic";
-      ink.fillStyle = look.inkOn(hue);
-      ink.fillText(lane.id, 2 + 16 * look.scale, middle + size * look.scale * 0.36);
-    } else {
-      ink.fillStyle = hue;
-      ink.fillRect(2, middle - thick / 2, 32 * look.scale, thick);
+  /** The labels of lanes whose first begins at `top`. Where a lane is too thin for its id, ids take
+   * turns in two columns; where even these are too small, there is the hue alone. */
+  function drawLabels(lanes, top, pitch) {
+    ink.font = font(look, 700, LABEL_TYPE);
+    const fit = lanes.every(({ id }) => ink.measureText(id).width <= LABEL_HALF * look.scale);
+    const columns = fit && pitch - 1 < LABEL_EASY * look.scale ? 2 : 1;
+    lanes.forEach((lane, i) => drawLabel(lane, i % columns, columns, top + (i + 0.5) * pitch, pitch));
+  }
+
+  function drawLabel(lane, column, columns, middle, pitch) {
+    const { scale } = look;
+    const tall = Math.min(columns * pitch - 1, 17 * scale);
+    const wide = (columns === 1 ? LABEL_WIDE : LABEL_HALF) * scale;
+    const left = 2 + column * (wide + 1);
+    ink.fillStyle = look.hue(lane.id);
+    if (tall < LABEL_TALL * scale) {
+      const thick = Math.max(1.5, Math.min(pitch * 0.5, 8 * scale));
+      ink.fillRect(2, middle - thick / 2, LABEL_WIDE * scale, thick);
+      return;
     }
+    box(ink, left, middle - tall / 2, wide, tall, 3);
+    ink.fill();
+    ink.textAlign = "center";
+    ink.textBaseline = "alphabetic";
+    ink.fillStyle = look.inkOn(look.hue(lane.id));
+    ink.fillText(lane.id, left + wide / 2, middle + (LABEL_TYPE * scale * LABEL_FIGURES) / 2);
   }
 
   function drawLane(lane, middle, pitch, ratio, selected) {
@@ -97,5 +110,5 @@ export function createLanes(ink, look, xOf) {
     ink.setLineDash([]);
   }
 
-  return { drawLabel, drawLane };
+  return { drawLabels, drawLane };
 }

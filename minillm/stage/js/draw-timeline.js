@@ -143,7 +143,7 @@ export function createTimelineView(canvas, look) {
     }
     ink.fillStyle = theme.line;
     for (const tick of axisTicks(from, to)) ink.fillRect(Math.round(lanesX(tick)), top, 1, height);
-    lanes.forEach((lane, i) => painter.drawLabel(lane, top + (i + 0.5) * pitch, pitch));
+    painter.drawLabels(lanes, top, pitch);
     ink.save();
     ink.beginPath();
     ink.rect(left - 4, 0, right - left + 8, canvas.box.height);

@@ -21,7 +21,8 @@ export function createSlots(container, look, say) {
   container.append(list, more);
 
   function draw(rows, { room, selection }) {
-    const shown = rows.slice(0, room);
+    // How many more there are takes the room of two.
+    const shown = rows.slice(0, rows.length > room ? Math.max(1, room - 2) : room);
     keyed(list, shown, (row) => row.id, createBadge, (node, row) => {
       setBadge(node, row.id, look, say);
       if (node.dataset.kind !== row.kind) node.dataset.kind = row.kind;
