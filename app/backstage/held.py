@@ -6,6 +6,7 @@ import streamlit as st
 
 from backstage import moments, terms
 from backstage.front import part
+from backstage.memory_marks import SIGNS, marks
 from backstage.own import SIZES
 from backstage.prefixes import tree
 from backstage.rerun import rerun
@@ -60,6 +61,8 @@ def _memories(session: Session, ticking: bool) -> None:
         return
     place.markdown(headline(runs))
     _chart(runs)
+    if found := signs(runs):
+        st.caption(found)
     st.caption(say("memory.simulated", scheduler=runs["paged"].header.scheduler))
     st.caption(terms.line(*_WORDS))
     drawn = tree(shown.trace, session.look.step)
@@ -99,6 +102,14 @@ def lost(trace: Trace) -> float:
     """Mean share of the pool that is of no use to anybody, %."""
     shares = trace.memory().shares()
     return shares["reserved"] + shares["internal"] + shares["external"]
+
+
+def signs(runs: dict[str, Trace]) -> str:
+    """What the marks in the chart mean: those that are there."""
+    kinds = {row["kind"] for trace in runs.values() for row in marks(trace)}
+    return " · ".join(
+        f"{SIGNS[kind]} {say(f'memory.mark_{kind}')}" for kind in SIGNS if kind in kinds
+    )
 
 
 def _chart(runs: dict[str, Trace]) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 
-from minillm.charts.look import GREEN, VERMILION, Theme, finished
+from backstage.memory_marks import SIGNS, marks
+from minillm.charts.look import GREEN, VERMILION, Layered, Theme, finished
 from minillm.charts.series import memory_over_time, rows
 from minillm.messages import say
 from minillm.trace.memory import KINDS
 from minillm.trace.trace import Trace
 
-_PANEL = (340, 245)  # px
+_PANEL = (352, 235)  # px
 _POINTS = 150
 # Green is used; its tint will be. Warm colours are waste. What is left is to be had.
 _COLOURS = {
@@ -21,6 +24,7 @@ _COLOURS = {
     "cached": "#8fa3c4",
     "free": "transparent",
 }
+_TOP = 10  # px, of the signs
 
 
 def memory_chart(runs: dict[str, Trace], language: str, theme: Theme) -> alt.TopLevelMixin:
@@ -30,18 +34,23 @@ def memory_chart(runs: dict[str, Trace], language: str, theme: Theme) -> alt.Top
     names = {kind: say(language, f"memory.kind_{kind}") for kind in KINDS}
     colours = alt.Scale(domain=list(names.values()), range=[_COLOURS[kind] for kind in KINDS])
     panels = [
-        _panel(memory, trace, until, names, colours, language, theme, first=index == 0)
+        alt.layer(
+            _panel(trace, until, names, colours, language, theme, first=index == 0),
+            _marks(marks(trace), until, language, theme),
+        ).properties(title=_title(memory, trace, language))
         for index, (memory, trace) in enumerate(runs.items())
     ]
     chart = alt.hconcat(*panels, spacing=24).resolve_scale(color="shared")
-    styled = finished(chart, theme).configure_title(fontSize=15, color=theme.ink)  # type: ignore[attr-defined]
+    styled = finished(chart, theme).configure_title(  # type: ignore[attr-defined]
+        fontSize=16, subtitleFontSize=15, anchor="start", color=theme.ink,
+        subtitleColor=theme.ink, offset=8,
+    )  # fmt: skip
     return styled.configure_legend(
         orient="bottom", labelFontSize=15, labelColor=theme.ink, labelLimit=400, symbolType="square"
     )
 
 
 def _panel(
-    memory: str,
     trace: Trace,
     until: float,
     names: dict[str, str],
@@ -55,15 +64,6 @@ def _panel(
         row | {"name": names[row["kind"]], "order": KINDS.index(row["kind"])}
         for row in rows(memory_over_time(trace, _POINTS))
     ]
-    share = trace.memory().shares()["token"]
-    title = say(
-        language,
-        "memory.panel",
-        memory=memory,
-        share=f"{share:.0f} %",
-        running=max(trace.series.running, default=0),
-        end=f"{trace.duration:.2f} s",
-    )
     return (
         alt.Chart(alt.Data(values=data))
         .mark_area(interpolate="step-after")
@@ -86,5 +86,33 @@ def _panel(
             order="order:Q",
             tooltip=["name:N", alt.Tooltip("share:Q", format=".1f"), "seconds:Q"],
         )
-        .properties(width=_PANEL[0], height=_PANEL[1], title=title)
+        .properties(width=_PANEL[0], height=_PANEL[1])
     )
+
+
+def _title(memory: str, trace: Trace, language: str) -> alt.Title:
+    told = say(
+        language,
+        "memory.panel",
+        share=f"{trace.memory().shares()['token']:.0f} %",
+        running=max(trace.series.running, default=0),
+        end=f"{trace.duration:.2f} s",
+    )
+    return alt.Title(memory, subtitle=told)
+
+
+def _marks(moved: list[dict[str, Any]], until: float, language: str, theme: Theme) -> Layered:
+    """A hair through the pool for each time that memory was taken back, and its sign on top, with
+    an edge of paper."""
+    data = [
+        row | {"sign": SIGNS[row["kind"]], "name": say(language, f"memory.mark_{row['kind']}")}
+        for row in moved
+    ]
+    base = alt.Chart(alt.Data(values=data)).encode(
+        x=alt.X("seconds:Q", scale=alt.Scale(domain=[0, until], nice=False)),
+        tooltip=["name:N", "request:N", alt.Tooltip("seconds:Q", format=".3f")],
+    )
+    signs = base.encode(y=alt.value(_TOP), text="sign:N")
+    edge = signs.mark_text(fontSize=19, color=theme.paper, stroke=theme.paper, strokeWidth=6)
+    hairs = base.mark_rule(color=theme.ink, opacity=0.5, strokeDash=[2, 3])
+    return hairs + edge + signs.mark_text(fontSize=19, fontWeight="bold", color=theme.ink)

@@ -66,6 +66,8 @@ def rerun(
         "max_num_batched_tokens": ran.max_num_batched_tokens,
         "enable_prefix_caching": ran.prefix_caching,
     }
+    if ran.num_cpu_blocks:
+        settings["preemption"] = "swap"
     adapted = get_memory(memory).adapt(settings)
     if adapted["kv_cache"] != "paged":
         adapted.pop("enable_prefix_caching", None)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from backstage.held import WAYS, headline, lost, memories
+from backstage.held import WAYS, headline, lost, memories, signs
+from backstage.memory_chart import memory_chart
+from backstage.memory_marks import MOST, marks
 from backstage.own import SIZES
 from backstage.prefixes import tree
 from backstage.rerun import requests_of
 from backstage.shown import from_bundle
 
+from minillm import Trace, simulate
+from minillm.charts.look import LIGHT
 from minillm.recordings import names
+from minillm.workload import RequestSpec
 
 
 @pytest.mark.parametrize("name", names())
@@ -44,6 +49,40 @@ def test_prompts_that_begin_alike_share_their_beginning() -> None:
     assert len({each[-1] for each in ids}) > 1
     trace = from_bundle("long-prompt-vllm").trace
     assert memories(trace, "vllm", 16)["paged"].prefix_cache_hit_rate < 0.1
+
+
+def crowded(preemption: str) -> Trace:
+    """More requests than the pool can hold to their ends."""
+    specs = [RequestSpec(arrival_time=0, prompt_len=64, output_len=100) for _ in range(6)]
+    return simulate(
+        specs,
+        model="llama-2-7b",
+        hardware="a100-80gb",
+        scheduler="vllm",
+        num_blocks=30,
+        preemption=preemption,
+        enable_prefix_caching=False,
+        max_model_len=448,
+    )
+
+
+def test_each_time_that_memory_was_taken_back_is_marked() -> None:
+    recomputed = crowded("recompute")
+    found = marks(recomputed)
+    assert {row["kind"] for row in found} == {"preempted"}
+    assert 0 < len(found) == sum(request.preemptions for request in recomputed.requests) <= MOST
+    swapped = [row["kind"] for row in marks(crowded("swap"))]
+    assert set(swapped) == {"swapped_out", "swapped_in"}
+    assert swapped.count("swapped_out") == swapped.count("swapped_in")
+
+
+def test_a_run_that_swapped_is_served_again_with_swap_and_the_chart_says_so() -> None:
+    runs = memories(crowded("swap"), "vllm", 16)
+    assert {row["kind"] for row in marks(runs["paged"])} == {"swapped_out", "swapped_in"}
+    assert signs(runs) == "▼ swapped out · ▲ swapped in"
+    spec = str(memory_chart(runs, "en", LIGHT).to_dict())
+    assert "▼" in spec
+    assert "×" not in spec
 
 
 def test_the_page_draws_the_session_s_run(page: Any) -> None:
