@@ -94,10 +94,7 @@ def build_engine(
     except (MemoryError, RuntimeError) as error:  # torch says RuntimeError when it has no memory
         blocks = resolved.num_blocks + resolved.num_cpu_blocks
         size = blocks * bytes_per_block(loaded, resolved.block_size, resolved.kv_cache_dtype)
-        raise ConfigError(
-            f"a KV pool of {blocks:,} blocks takes {size:,} bytes, which cannot be "
-            "had here. Lower num_blocks, or leave it out to take what fits."
-        ) from error
+        raise ConfigError.of("refusals.pool_too_large", blocks=blocks, bytes=size) from error
     if isinstance(executor, TorchExecutor) and torch_compile:
         executor.forward = CompiledForward(loaded.model, loaded.device)
     if isinstance(executor, TorchExecutor) and not enforce_eager:

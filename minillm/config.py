@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from minillm.messages.refusal import Refusal
+
 CHUNKING_BUDGET = 512  # Sarathi-Serve's strict budget, tokens per step
 DEFAULT_MAX_NUM_SEQS = 128
 KV_CACHES = ("paged", "token", "contiguous")
@@ -19,7 +21,7 @@ PREEMPTIONS = ("recompute", "swap")
 KV_CACHE_DTYPES = ("auto", "fp8", "fp8_e4m3")  # the last two are one
 
 
-class ConfigError(ValueError):
+class ConfigError(Refusal):
     """An impossible or unknown setting; the message says what was given, the limit, a remedy."""
 
 
@@ -125,26 +127,19 @@ class EngineConfig:
         block_size = self._positive("block_size", 1 if self.kv_cache == "token" else 16)
         max_model_len = self._positive("max_model_len", model_max_len)
         if max_model_len > model_max_len:
-            raise ConfigError(
-                f"max_model_len {max_model_len} is above the model's own limit of "
-                f"{model_max_len} tokens."
+            raise ConfigError.of(
+                "refusals.context_over_model", asked=max_model_len, limit=model_max_len
             )
         budget = self._positive(
             "max_num_batched_tokens", CHUNKING_BUDGET if chunked else max(max_model_len, 2048)
         )
         max_num_seqs = self._positive("max_num_seqs", min(DEFAULT_MAX_NUM_SEQS, budget))
         if max_num_seqs > budget:
-            raise ConfigError(
-                f"max_num_seqs {max_num_seqs} is above max_num_batched_tokens {budget}: a step "
-                "could not decode every running sequence. Lower the one or raise the other."
-            )
+            raise ConfigError.of("refusals.seqs_over_budget", seqs=max_num_seqs, budget=budget)
         usable = max_num_seqs * -(-max_model_len // block_size)
         if self.num_blocks is None and blocks_that_fit is not None:
             if blocks_that_fit < 1:
-                raise ConfigError(
-                    f"memory has no room for even one KV block of {block_size} tokens. Free some, "
-                    "allow more of it, or take a smaller model."
-                )
+                raise ConfigError.of("refusals.no_room", size=block_size)
             usable = min(usable, blocks_that_fit)
         num_blocks = self._positive("num_blocks", usable)
         caching = self.enable_prefix_caching
@@ -182,7 +177,7 @@ class EngineConfig:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ConfigError(f"{name} must be a whole number, got {value!r}.")
         if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}.")
+            raise ConfigError.of("refusals.at_least_one", name=name, value=value)
         return value
 
 

@@ -31,18 +31,15 @@ def check_fits(
     """
     context = config.max_model_len
     if length < 1:
-        raise RequestRejected("the prompt is empty: it needs at least one token.")
+        raise RequestRejected.of("refusals.prompt_empty")
     if length >= context:
-        raise RequestRejected(
-            f"the prompt has {length:,} tokens; with a context of {context:,} "
-            f"(max_model_len) at most {context - 1:,} fit. Shorten it."
+        raise RequestRejected.of(
+            "refusals.prompt_over_context", length=length, context=context, most=context - 1
         )
     budget = config.max_num_batched_tokens
     if not scheduler.chunked and length > budget:
-        raise RequestRejected(
-            f"the prompt has {length:,} tokens; scheduler {scheduler.name!r} computes a "
-            f"prompt in one step of at most {budget:,} (max_num_batched_tokens). Raise that, or "
-            "use a scheduler that splits prompts: sarathi."
+        raise RequestRejected.of(
+            "refusals.prompt_over_budget", length=length, budget=budget, scheduler=scheduler.name
         )
     kept_free = scheduler.admission.reserved(config.num_blocks)
     slots = most_tokens_per_sequence(config, kept_free)
@@ -51,16 +48,16 @@ def check_fits(
     else:
         max_tokens = min(context - length, sampling.max_tokens)
     if max_tokens < 1 or length + max_tokens - 1 > slots:
-        raise RequestRejected(
-            f"prompt + max_tokens − 1 = {length:,} + {max(1, max_tokens):,} − 1 tokens can "
-            f"never fit the KV pool: {_capacity(config, slots)} "
-            f"({config.num_blocks:,} blocks, of which scheduler {scheduler.name!r} leaves "
-            f"{kept_free:,} free as watermark). Raise num_blocks or lower max_tokens."
+        run = "_run" if config.kv_cache == "contiguous" else ""
+        raise RequestRejected.of(
+            f"refusals.never_fits{run}",
+            length=length,
+            max_tokens=max(1, max_tokens),
+            usable=slots // config.block_size,
+            size=config.block_size,
+            slots=slots,
+            blocks=config.num_blocks,
+            scheduler=scheduler.name,
+            kept=kept_free,
         )
     return max_tokens
-
-
-def _capacity(config: ResolvedConfig, slots: int) -> str:
-    blocks = slots // config.block_size
-    what = "blocks in its longest run" if config.kv_cache == "contiguous" else "usable blocks"
-    return f"{blocks:,} {what} × {config.block_size} = {slots:,} slots"

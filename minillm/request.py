@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from minillm.messages.refusal import Refusal
 
-class RequestRejected(ValueError):
+
+class RequestRejected(Refusal):
     """A request that can never be served, refused at the door with the numbers that show why."""
 
 

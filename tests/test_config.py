@@ -75,7 +75,7 @@ def test_fewer_sequences_for_a_small_budget() -> None:
         ({"block_size": -1}, "block_size must be at least 1"),
         ({"block_size": 1.5}, "block_size must be a whole number, got 1.5"),
         ({"max_num_seqs": True}, "whole number"),
-        ({"max_model_len": 2000}, "above the model's own limit of 1000"),
+        ({"max_model_len": 2000}, "above the model's own limit of 1,000"),
         ({"kv_cache": "page"}, "unknown kv_cache 'page'"),
         ({"kv_cache": "pagd"}, "Did you mean 'paged'"),
         ({"kv_cache": None}, "unknown kv_cache None. Known: paged, token, contiguous"),

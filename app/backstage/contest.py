@@ -12,7 +12,7 @@ from backstage import terms
 from backstage.contestants import LETTERS, ways_of
 from backstage.own import AXES
 from backstage.session import Session
-from backstage.speech import language, say
+from backstage.speech import explain, language, say
 from backstage.viewport import viewport_height
 from backstage.way import write
 from backstage.words import inert, milliseconds
@@ -61,7 +61,7 @@ def _runs(session: Session) -> tuple[dict[str, Trace], list[str]]:
         try:
             run = session.runs.get(session.choice, way)
         except ConfigError as error:
-            words.append(f"{letter}: {error}")
+            words.append(f"{letter}: {explain(error)}")
             continue
         if run is None:
             words.append(say("compare.missing", letter=letter))

@@ -11,7 +11,7 @@ from backstage.drawn import Drawn
 from backstage.estimate import estimate
 from backstage.front import part
 from backstage.session import Session
-from backstage.speech import language, say
+from backstage.speech import explain, language, say
 from backstage.viewport import viewport_height
 from backstage.words import inert
 from minillm.config import ConfigError
@@ -153,7 +153,7 @@ def _link(session: Session) -> None:
     try:
         to_link(session.choice.requests or ())
     except SavedError as error:
-        st.caption(inert(str(error)))
+        st.caption(inert(explain(error)))
     else:
         st.markdown(say("editor.link_is"))
 
@@ -168,7 +168,7 @@ def _judgement(session: Session, state: Drawn) -> None:
         try:
             found = estimate(choice)
         except ConfigError as error:
-            st.error(inert(str(error)))
+            st.error(inert(explain(error)))
             return
         pace = "full_speed" if choice.pace == FULL_SPEED else "paced"
         words = say(

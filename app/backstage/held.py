@@ -11,7 +11,7 @@ from backstage.own import SIZES
 from backstage.prefixes import tree
 from backstage.rerun import rerun
 from backstage.session import Session
-from backstage.speech import language, say, speaker
+from backstage.speech import explain, language, say, speaker
 from backstage.words import inert
 from minillm.config import ConfigError
 from minillm.scheduling.systems import SYSTEMS
@@ -57,7 +57,7 @@ def _memories(session: Session, ticking: bool) -> None:
     try:
         runs = memories(shown.trace, session.choice.scheduler, size)
     except ConfigError as error:
-        place.error(inert(str(error)))
+        place.error(inert(explain(error)))
         return
     place.markdown(headline(runs))
     _chart(runs)

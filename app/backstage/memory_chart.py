@@ -113,6 +113,8 @@ def _marks(moved: list[dict[str, Any]], until: float, language: str, theme: Them
         tooltip=["name:N", "request:N", alt.Tooltip("seconds:Q", format=".3f")],
     )
     signs = base.encode(y=alt.value(_TOP), text="sign:N")
-    edge = signs.mark_text(fontSize=19, color=theme.paper, stroke=theme.paper, strokeWidth=6)
-    hairs = base.mark_rule(color=theme.ink, opacity=0.5, strokeDash=[2, 3])
-    return hairs + edge + signs.mark_text(fontSize=19, fontWeight="bold", color=theme.ink)
+    # Hidden from screen readers: the marks of a run are told below the chart.
+    text = {"fontSize": 19, "aria": False}
+    edge = signs.mark_text(color=theme.paper, stroke=theme.paper, strokeWidth=6, **text)
+    hairs = base.mark_rule(color=theme.ink, opacity=0.5, strokeDash=[2, 3], aria=False)
+    return hairs + edge + signs.mark_text(fontWeight="bold", color=theme.ink, **text)

@@ -9,7 +9,7 @@ from backstage.budget import Budget, budget, rows
 from backstage.front import part
 from backstage.own import SHAPES
 from backstage.session import Session
-from backstage.speech import language, say
+from backstage.speech import explain, language, say
 from backstage.words import inert, milliseconds
 from minillm.config import ConfigError
 from minillm.costs import HARDWARE, RooflineCostModel, cost_model
@@ -27,7 +27,7 @@ def draw(session: Session) -> None:
         try:
             costs = cost_model(own["shape"], own["hardware"], own["devices"] or 1)
         except ConfigError as error:
-            st.error(inert(str(error)))
+            st.error(inert(explain(error)))
             return
         found = budget(costs, batch, length)
         with st.container(key="headline"):

@@ -13,7 +13,7 @@ from backstage.engines import TooManyEngines
 from backstage.session import Session
 from backstage.shared import desk, weights
 from backstage.shown import Shown, live
-from backstage.speech import say
+from backstage.speech import explain, say
 from backstage.way import REAL, Way
 from minillm.request import SamplingParams
 
@@ -40,7 +40,7 @@ def _told(session: Session) -> Iterator[None]:
     except TooManyEngines:
         session.waits = True
     except (ConfigError, ModelError, RequestRejected) as error:
-        session.problems = [str(error)]
+        session.problems = [explain(error)]
     except (MemoryError, RuntimeError) as error:  # torch: out of memory
         session.problems = [say("live.not_built", error=error)]
 
@@ -76,7 +76,7 @@ def send(session: Session) -> None:
     try:
         run.submit([{"role": "user", "content": text}], sampling, client="you")
     except (ValueError, RuntimeError) as error:
-        session.prompt_note = (False, str(error))
+        session.prompt_note = (False, explain(error))
         return
     session.shown.expect_more()
     session.prompt_note = (True, say("live.prompt_sent" if run.playing else "live.prompt_paused"))

@@ -10,6 +10,7 @@ import streamlit as st
 
 from minillm import messages
 from minillm.messages import DEFAULT, LANGUAGES
+from minillm.messages.refusal import Refusal
 
 _KEY = "language"
 
@@ -28,6 +29,11 @@ def of_browser() -> str:
     """The language of the visitor's browser, where minillm speaks it."""
     wanted = (st.context.locale or "").split("-")[0].lower()
     return wanted if wanted in LANGUAGES else DEFAULT
+
+
+def explain(error: Exception) -> str:
+    """What `error` says, in the visitor's language where it can."""
+    return error.told(language()) if isinstance(error, Refusal) else str(error)
 
 
 def speaker() -> Callable[..., str]:

@@ -14,6 +14,7 @@ _PLACES = {
     f'{_DROP} button [data-testid="stMarkdownContainer"]': "upload",
     f'{_DROP} [data-testid="stFileUploaderDropzoneInstructions"]': "upload_limit",
 }
+_SKIP = '[data-testid="stSkipToContent"]'  # seen while it has the focus
 _HINTS = '[data-testid="InputInstructions"]'  # "Press Enter to apply"
 _UNSEEN = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);"
 # Still there for a screen reader, which does not take a button's name from a style sheet alone.
@@ -26,4 +27,8 @@ def speak() -> None:
         words = json.dumps(say(f"app.{key}"), ensure_ascii=False)
         rules.append(f"{place} > * {{ {_UNSEEN} }}")
         rules.append(f"{place}::after {{ content: {words}; font-size: 14px; }}")
+    words = json.dumps(say("app.skip"), ensure_ascii=False)
+    rules.append(
+        f"{_SKIP} {{ font-size: 0; }} {_SKIP}::after {{ content: {words}; font-size: 14px; }}"
+    )
     st.html(f"<style>{' '.join(rules)}</style>")

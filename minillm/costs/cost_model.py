@@ -133,11 +133,14 @@ class RooflineCostModel:
         weights = self.shape.weight_bytes(self.dtype_bytes)
         blocks = int((memory - weights) // (block_size * self.kv_bytes_per_token))
         if blocks < 1:
-            raise ConfigError(
-                f"{self.shape.name} does not fit: weights of {weights / GIB:,.1f} GiB and a KV "
-                f"cache into {memory / GIB:,.1f} GiB ({self.tensor_parallel} × "
-                f"{self.hardware.name}, {gpu_memory_utilization:.0%} of its memory). "
-                "Raise tensor_parallel or take larger devices."
+            raise ConfigError.of(
+                "refusals.model_too_large",
+                model=self.shape.name,
+                weights=f"{weights / GIB:,.1f}",
+                memory=f"{memory / GIB:,.1f}",
+                devices=self.tensor_parallel,
+                device=self.hardware.name,
+                share=f"{gpu_memory_utilization:.0%}",
             )
         return blocks
 

@@ -82,9 +82,11 @@ class ModelShape:
         """What one of `tensor_parallel` devices holds: its share of heads, MLP and vocabulary.
         Fewer KV heads than devices are held more than once. Raises ConfigError."""
         if tensor_parallel < 1 or self.num_heads % tensor_parallel:
-            raise ConfigError(
-                f"{self.name} has {self.num_heads} attention heads, which tensor_parallel "
-                f"{tensor_parallel} does not divide."
+            raise ConfigError.of(
+                "refusals.heads_not_divided",
+                model=self.name,
+                heads=self.num_heads,
+                devices=tensor_parallel,
             )
         return replace(
             self,
