@@ -3,9 +3,7 @@ hand. A large file takes seconds to read and check, and the page says how far th
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
@@ -40,13 +38,11 @@ def open_asked(session: Session, progress: Callable[[float], object]) -> None:
     """Show the file that was asked for, or say why it cannot be; `progress` hears how far."""
     upload = session.opening
     session.problems = []
-    with session.fulfilling("opening"), tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "recording"
-        path.write_bytes(upload.getbuffer())
+    with session.fulfilling("opening"):
         try:
-            shown = from_file(path, upload.name, progress)
+            shown = from_file(upload, upload.name, progress)
         except TraceError as error:
-            session.problems = [str(error).replace(str(path), upload.name)]
+            session.problems = [str(error)]
             return
     desk().reset()
     session.show(shown)

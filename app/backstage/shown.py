@@ -6,15 +6,13 @@ import itertools
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from minillm.live import LiveRun
 from minillm.recordings import bundled
 from minillm.trace.lines import encode
-from minillm.trace.records import Keyframe
 from minillm.trace.trace import Trace
 
 if TYPE_CHECKING:
@@ -43,11 +41,8 @@ class Shown:
     def __post_init__(self) -> None:
         self.header = msgspec.json.decode(encode(self.trace.header))
         if self.run is None:
-            base = self.trace.base  # the stage makes all other keyframes itself
-            records = itertools.islice(self.trace.records(), 1, None)
-            self.records = [
-                encode(each) for each in records if each is base or not isinstance(each, Keyframe)
-            ]
+            # The stage makes its own keyframes.
+            self.records = list(itertools.islice(self.trace.encoded(keyframes=False), 1, None))
 
     def catch_up(self) -> None:
         """Take over the steps that a live run has made since."""
@@ -94,6 +89,8 @@ def from_bundle(name: str) -> Shown:
     return Shown(trace, "bundled recording", start=trace.point)
 
 
-def from_file(path: Path, name: str, progress: Callable[[float], object] | None = None) -> Shown:
+def from_file(
+    file: BinaryIO, name: str, progress: Callable[[float], object] | None = None
+) -> Shown:
     """A recording of the visitor's. Raises TraceError with line and reason."""
-    return Shown(Trace.load(path, progress), name)
+    return Shown(Trace.read(file, name, progress), name)

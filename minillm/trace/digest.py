@@ -10,11 +10,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from minillm.events import Added, Admitted, Event, Finished, Forked, Preempted, Rejected, Step
+from minillm.events import (
+    Added,
+    Admitted,
+    Alloc,
+    Cached,
+    Event,
+    Evicted,
+    Finished,
+    Forked,
+    Free,
+    Preempted,
+    Rejected,
+    Step,
+)
 from minillm.trace.cut import begin
 from minillm.trace.file import KEYFRAME_EVERY
-from minillm.trace.fold import apply, close
+from minillm.trace.fold import close, decide, run
+from minillm.trace.lines import encode
 from minillm.trace.records import Closing, Header, Keyframe, SequenceState
+
+_OF_BLOCKS = frozenset((Alloc, Free, Cached, Evicted))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,7 +98,8 @@ class Gaps:
 
 
 class Digest:
-    """What a run amounts to, so far. `keyframes[i]` follows step 256 · (i + 1) − 1."""
+    """What a run amounts to, so far. `keyframes[i]` follows step 256 · (i + 1) − 1, as its line in
+    the file. `requests` and `state` lack tokens until `settle` is called."""
 
     def __init__(self, header: Header, base: Keyframe | None = None) -> None:
         """Raises TraceError where `base`, the state before step 0, cannot be."""
@@ -91,7 +108,8 @@ class Digest:
         self.series = Series()
         self._gaps = Gaps()
         self._gapped: list[int] = []  # of each of `requests`: its tokens whose gaps are in there
-        self.keyframes: list[Keyframe] = []
+        self._ticks: list[int] = []  # when each ended, ns
+        self.keyframes: list[bytes] = []
         self.num_preemptions = 0
         self.prefix_queries = 0  # tokens looked up in the prefix cache at admissions
         self.prefix_hits = 0  # of those, found
@@ -104,24 +122,18 @@ class Digest:
 
     def feed(self, step: Step) -> None:
         """Take the next step. Raises TraceError when it contradicts those before."""
-        state = apply(self.state, step)
+        state = self.state
+        decide(state, step)
+        self._gained()
         self._events(step.events, step.start)
-        end, sequences, by_id = state.time, state.sequences, self._by_id
-        for id, _, kind in state.batch:
-            outputs = sequences[id].outputs
-            record = by_id[id]
-            gained = outputs - record.output_len
-            if gained and kind != "dead":
-                if record.first_token_at is None:
-                    record.first_token_at = end
-                if gained == 1:
-                    record.token_times.append(end)
-                else:
-                    record.token_times += [end] * gained
-                record.output_len = outputs
+        run(state, step)
+        end = state.time
+        if state.ticks > len(self._ticks):
+            self._ticks.append(end)
+        self._gained()
         self._events(step.after, end)
         for id in step.text:
-            by_id[id].text = sequences[id].text
+            self._by_id[id].text = state.sequences[id].text
         series, (running, waiting, used) = self.series, state.load
         series.end.append(end)
         series.running.append(running)
@@ -132,10 +144,26 @@ class Digest:
             if lost > self._lost:
                 self.point, self._lost = step.index, lost
         if (step.index + 1) % KEYFRAME_EVERY == 0:
-            self.keyframes.append(state.keyframe())
+            self.settle()
+            self.keyframes.append(encode(state.keyframe()))
+
+    @property
+    def keyframe(self) -> bytes | None:
+        """The line of the keyframe that is due behind the last step; None where none is."""
+        at = self.state.index + 1
+        return self.keyframes[-1] if at and at % KEYFRAME_EVERY == 0 else None
+
+    def settle(self) -> None:
+        """Bring those up to date that went on decoding: their requests, and the state."""
+        ticks = self.state.ticks
+        for id, since in self.state.decoding.items():
+            if since < ticks:
+                _add(self._by_id[id], self._ticks[since:ticks])
+        self.state.settle()
 
     def close(self, closing: Closing) -> None:
         """Take the closing record: what happened after the last step."""
+        self.settle()
         close(self.state, closing)
         self._events(closing.events, closing.time)
 
@@ -158,16 +186,24 @@ class Digest:
             gaps.request.append(request[index])
         return gaps
 
+    def _gained(self) -> None:
+        """Book the tokens of those that the last half of a step brought up to date."""
+        state, by_id, ticks = self.state, self._by_id, self._ticks
+        for id, since, until in state.counted:
+            _add(by_id[id], ticks[since:until])
+        for id, tokens in state.sampled:
+            _add(by_id[id], [state.time] * tokens)
+
     def _forked(self, event: Forked, time: int) -> None:
-        parent = self._by_id[event.id]
+        parent, outputs = self._by_id[event.id], self.state.sequences[event.child].outputs
         record = replace(
             parent,
             id=event.child,
             parent=event.id,
-            output_len=1,
+            output_len=outputs,
             earlier_tokens=0,
             first_token_at=time,
-            token_times=[time],
+            token_times=[time] * outputs,
             preemptions=0,
             text="",
         )
@@ -176,6 +212,8 @@ class Digest:
 
     def _events(self, events: Iterable[Event], time: int) -> None:
         for event in events:
+            if type(event) in _OF_BLOCKS:  # most are
+                continue
             match event:
                 case Added():
                     record = self._by_id[event.id] = RequestRecord(
@@ -207,6 +245,15 @@ class Digest:
                     record = self._by_id[event.id]
                     record.finished_at = self.state.start if event.id in self.state.wasted else time
                     record.finish_reason = event.reason  # last: `completed` promises the times
+
+
+def _add(record: RequestRecord, times: list[int]) -> None:
+    """Output tokens came at these `times`, ns."""
+    if times:
+        if record.first_token_at is None:
+            record.first_token_at = times[0]
+        record.token_times += times
+        record.output_len += len(times)
 
 
 def _under_way(sequence: SequenceState) -> RequestRecord:

@@ -1,13 +1,16 @@
 """The fold: from records to state.
 
-`apply(state, step)` advances a `State` by one step, in place, at a cost that follows what changed
-plus the batch; `State.copy()` keeps a moment. Records that contradict each other raise
-`TraceError`, which names the contradiction: a run that folds is a run that could have happened.
+`apply(state, step)` advances a `State` by one step, in place; `State.copy()` keeps a moment. Its
+halves, `decide` and `run`, are for who reads the whole run in one go: they cost what changed and
+no more, because they leave alone those that decode once more. Records that contradict each other
+raise `TraceError`, which names the contradiction: a run that folds is a run that could have
+happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 
 import msgspec
 
@@ -30,33 +33,36 @@ from minillm.events import (
     SwappedOut,
 )
 from minillm.trace.records import Closing, SequenceState
-from minillm.trace.state import State, TraceError
+from minillm.trace.state import State, TraceError, in_order
 
-__all__ = ["State", "TraceError", "apply", "close"]
+__all__ = ["State", "TraceError", "apply", "close", "decide", "run"]
 
 
 def apply(state: State, step: Step) -> State:
     """Advance `state` by `step`, in place; returns it. Raises TraceError on a contradiction."""
-    try:
-        _apply(state, step)
-    except TraceError as error:
-        raise TraceError(f"step {step.index}: {error}") from None
+    decide(state, step)
+    run(state, step)
+    state.settle()
     return state
 
 
-def close(state: State, closing: Closing) -> State:
-    """Apply what happened after the last step, in place; returns `state`."""
-    if closing.time < state.time:
-        raise TraceError(
-            f"the run is closed at {closing.time} ns, before its last step ended ({state.time} ns)"
-        )
-    state.wasted = ()
-    _apply_events(state, closing.events, closing.time)
-    state.time = closing.time
-    return state
+def _naming(change: Callable[[State, Step], None]) -> Callable[[State, Step], None]:
+    """Its errors say in which step."""
+
+    @wraps(change)
+    def named(state: State, step: Step) -> None:
+        try:
+            change(state, step)
+        except TraceError as error:
+            raise TraceError(f"step {step.index}: {error}") from None
+
+    return named
 
 
-def _apply(state: State, step: Step) -> None:
+@_naming
+def decide(state: State, step: Step) -> None:
+    """The first half of a step: what happened before its batch ran. The counters of those who go on
+    decoding are not brought up to date; see `State`."""
     if step.index != state.index + 1:
         raise TraceError(f"follows step {state.index}; steps must be numbered without a gap")
     if step.start < state.time:
@@ -72,13 +78,18 @@ def _apply(state: State, step: Step) -> None:
             raise TraceError(f"sequence {id} left the engine with blocks that it never freed")
     state.left, state.released, state.born, state.wasted = [], {}, set(), ()
     state.index, state.start = step.index, step.start
+    _begin(state)
     _apply_events(state, step.events, step.start)
     if step.waits is not None:
         state.set_waits(step.waits)
 
-    end = step.start + step.duration
-    state.time = end
+
+@_naming
+def run(state: State, step: Step) -> None:
+    """The second half: its batch, and what followed from that."""
+    state.time = end = step.start + step.duration
     state.load = (len(state.running), len(state.waiting), len(state.owners))
+    _begin(state)
     _run_batch(state, step, end)
     for event in step.after:
         if type(event) is Free and event.id in state.sequences:
@@ -86,6 +97,24 @@ def _apply(state: State, step: Step) -> None:
     _apply_events(state, step.after, end)
     for id, piece in step.text.items():
         _known(state, id).text += piece
+
+
+def close(state: State, closing: Closing) -> State:
+    """Apply what happened after the last step, in place; returns `state`."""
+    if closing.time < state.time:
+        raise TraceError(
+            f"the run is closed at {closing.time} ns, before its last step ended ({state.time} ns)"
+        )
+    state.wasted = ()
+    _begin(state)
+    _apply_events(state, closing.events, closing.time)
+    state.time = closing.time
+    return state
+
+
+def _begin(state: State) -> None:
+    state.counted.clear()
+    state.sampled.clear()
 
 
 def _apply_events(state: State, events: Iterable[Event], time: int) -> None:
@@ -97,24 +126,14 @@ def _apply_events(state: State, events: Iterable[Event], time: int) -> None:
 
 
 def _run_batch(state: State, step: Step, end: int) -> None:
-    running, tokens, who = state.running, step.tokens, state.waiters
+    tokens = step.tokens
     if step.wasted:
         state.wasted = step.wasted
         tokens = tokens | dict.fromkeys(step.wasted, ())
-    batch: list[tuple[str, int, str]] = []
-    dead: list[tuple[str, int, str]] = []
-    stalled = ALL_RUNNING in who
-    for id, sequence in running.items():
-        if sequence.phase == "decode" and not stalled and id not in who:
-            batch.append((id, 1, "decode"))
-            sequence.computed += 1
-            if id in tokens or sequence.first_token_at is None:
-                _sample(sequence, len(tokens[id]) if id in tokens else 1, end)
-            else:  # the most frequent case by far
-                sequence.outputs += 1
-                sequence.target += 1
-        elif sequence.phase == "done":
-            dead.append((id, 0, "dead"))
+    decodes = () if ALL_RUNNING in state.waiters else tuple(state.decoding)
+    state.ran(decodes, step.prefills, tuple(state.done))
+    if decodes:
+        _decode(state, tokens, end)
     for id, count in step.prefills:
         sequence = _known(state, id)
         if sequence.phase != "prefill":
@@ -122,17 +141,33 @@ def _run_batch(state: State, step: Step, end: int) -> None:
         left = sequence.target - sequence.computed
         if not 0 < count <= left:
             raise TraceError(f"prefill of {count} tokens of sequence {id}, which needs {left}")
-        batch.append((id, count, "prefill"))
         sequence.computed += count
         if count == left:
             sequence.phase = "decode"
-            _sample(sequence, len(tokens[id]) if id in tokens else 1, end)
-    batch += dead
-    state.batch = batch
+            _sample(state, sequence, len(tokens[id]) if id in tokens else 1, end)
+            state.join(sequence)
 
 
-def _sample(sequence: SequenceState, gained: int, end: int) -> None:
+def _decode(state: State, tokens: Mapping[str, Sequence[int]], end: int) -> None:
+    """A tick: each in `decoding` gains a token, but for those of which more is to be said."""
+    decoding = state.decoding
+    special = [id for id, gained in tokens.items() if len(gained) != 1 and id in decoding]
+    special += [id for id in state.tokenless if id not in special]
+    for id in special:
+        state.catch_up(id)
+    state.ticks += 1
+    for id in special:
+        decoding[id] = state.ticks
+        sequence = state.sequences[id]
+        sequence.computed += 1
+        _sample(state, sequence, len(tokens[id]) if id in tokens else 1, end)
+        if sequence.first_token_at is not None:
+            state.tokenless.discard(id)
+
+
+def _sample(state: State, sequence: SequenceState, gained: int, end: int) -> None:
     """All tokens are computed: gain output tokens, the last of which is not computed yet."""
+    state.sampled.append((sequence.id, gained))
     sequence.outputs += gained
     sequence.target += gained
     if gained > 1:
@@ -186,11 +221,10 @@ def _admitted(state: State, event: Admitted, time: int) -> None:
         sequence.phase = "decode"  # it goes on where it was swapped out
     if sequence.admitted_at is None:
         sequence.admitted_at = time
-    number = state.number
-    in_order = not state.running or number[next(reversed(state.running))] < number[event.id]
     state.running[event.id] = state.waiting.pop(event.id)
-    if not in_order:  # it was overtaken while it waited
-        state.running = dict(sorted(state.running.items(), key=lambda item: number[item[0]]))
+    in_order(state.running, state.number)  # it may have been overtaken while it waited
+    if sequence.phase == "decode":
+        state.join(sequence)
 
 
 def _alloc(state: State, event: Alloc, time: int) -> None:
@@ -221,6 +255,7 @@ def _free(state: State, event: Free, time: int) -> None:
     sequence = _known(state, event.id)
     _give_up(state, sequence)
     if sequence.cpu_blocks:
+        state.catch_up(event.id)
         sequence.cpu_blocks = []
         sequence.computed = 0
 
@@ -246,6 +281,7 @@ def _forked(state: State, event: Forked, time: int) -> None:
         raise TraceError(f"sequence {event.child} is forked off a second time")
     if list(event.blocks) != parent.blocks[: len(event.blocks)]:
         raise TraceError(f"sequence {event.child} shares blocks that {event.id} does not hold")
+    state.catch_up(event.id)
     child = msgspec.structs.replace(
         parent,
         id=event.child,
@@ -258,6 +294,7 @@ def _forked(state: State, event: Forked, time: int) -> None:
         state.owners[block].append(event.child)
     state.enter(child)
     state.running[event.child] = child
+    state.join(child)
     state.born.add(event.child)
 
 
@@ -307,6 +344,7 @@ def _preempted(state: State, event: Preempted, time: int) -> None:
     sequence = _known(state, event.id)
     if sequence.phase not in ("prefill", "decode"):
         raise TraceError(f"sequence {event.id} is preempted in phase {sequence.phase}")
+    state.leave(event.id)
     sequence.phase = "waiting"
     if not sequence.cpu_blocks:
         sequence.computed = sequence.cached_tokens = 0
@@ -318,13 +356,18 @@ def _done(state: State, event: Done, time: int) -> None:
     sequence = _known(state, event.id)
     if sequence.phase != "decode":
         raise TraceError(f"sequence {event.id} is done in phase {sequence.phase}")
+    state.leave(event.id)
     sequence.phase = "done"
+    state.done[event.id] = None
+    in_order(state.done, state.number)
 
 
 def _finished(state: State, event: Finished, time: int) -> None:
     sequence = _known(state, event.id)
     if sequence.phase == "finished":
         raise TraceError(f"sequence {event.id} finishes a second time")
+    state.leave(event.id)
+    state.done.pop(event.id, None)
     if not sequence.outputs and event.reason in ("stop", "length"):
         raise TraceError(f"sequence {event.id} ends by {event.reason!r} without an output token")
     (state.waiting if sequence.phase == "waiting" else state.running).pop(event.id)

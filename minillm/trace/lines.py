@@ -152,6 +152,11 @@ def decode(line: bytes) -> Record:
     raise ValueError("neither a header, a step, a keyframe, a note nor a closing record")
 
 
+def decode_keyframe(line: bytes) -> Keyframe:
+    """The keyframe that a line is known to hold."""
+    return _keyframe.decode(line)
+
+
 def _decode_step(line: bytes) -> Step:
     try:
         fields = _step.decode(line)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import TypeVar
+
 import msgspec
 
 from minillm.events import ALL_RUNNING, ALL_WAITING, BATCH, Wait, WaitReason
@@ -13,6 +16,10 @@ _BY_TOKENS = (
     WaitReason.PREFILL_IN_PROGRESS,
     WaitReason.LOWER_PRIORITY,
 )
+
+_Value = TypeVar("_Value")
+_Prefills = tuple[tuple[str, int], ...]
+_Ran = tuple[tuple[str, ...], _Prefills, tuple[str, ...]]
 
 
 class TraceError(ValueError):
@@ -27,10 +34,13 @@ class State:
       latter in the same order.
     * `owners`: block → the ids that hold it; `cached`: blocks that can be found by content.
     * `waits`: the waits in force, as recorded.
-    * `batch`: rows of the step just applied, `(id, num_tokens, "decode" | "prefill" | "dead")`,
-      decodes first; a dead row is a slot that a static batch holds for a finished generation.
-    * `load`: `(running, waiting, used blocks)` while that batch ran.
+    * `load`: `(running, waiting, used blocks)` while the batch of the step ran.
     * `born`: those that were forked off when it had run: this step's decision was not about them.
+
+    Most of what a run does is that the same sequences decode once more. So they are not touched:
+    `decoding` has those that gain a token in every tick, a batch in which they are not all
+    stalled, until something happens to them. Their counters (`computed`, `target`, `outputs`) are
+    right up to the tick noted there, until `settle` or `catch_up`; after `apply` all are.
     """
 
     def __init__(self, num_blocks: int | None = None) -> None:
@@ -44,7 +54,6 @@ class State:
         self.owners: dict[int, list[str]] = {}
         self.cached: set[int] = set()
         self.waits: tuple[Wait, ...] = ()
-        self.batch: list[tuple[str, int, str]] = []
         self.load: tuple[int, int, int] = (0, 0, 0)
         self.born: set[str] = set()
         self.waiters: frozenset[str] = frozenset()  # those with an entry in `waits`
@@ -53,6 +62,26 @@ class State:
         self.left: list[str] = []  # finished in this step: gone in the next
         self.released: dict[str, int] = {}  # blocks given up after the batch ran
         self.wasted: tuple[str, ...] = ()  # of the batch, those that had ended before
+        self.ticks = 0
+        self.decoding: dict[str, int] = {}  # in order of arrival, as `done` is
+        self.tokenless: set[str] = set()  # of those, the ones whose first token is to come
+        self.done: dict[str, None] = {}  # a static batch holds their slots
+        # What changed with `decide` or `run`, whichever was last:
+        self.counted: list[tuple[str, int, int]] = []  # (id, n, m): a token in each tick n..m−1
+        self.sampled: list[tuple[str, int]] = []  # (id, tokens) gained otherwise, behind those
+        self._ran: _Ran = ((), (), ())  # ids that decode, prefills, ids whose slots are dead
+        self._batch: list[tuple[str, int, str]] | None = []
+
+    @property
+    def batch(self) -> list[tuple[str, int, str]]:
+        """Rows of the step just applied, `(id, num_tokens, "decode" | "prefill" | "dead")`,
+        decodes first; a dead row is a slot that a static batch holds for a finished generation."""
+        if self._batch is None:
+            decodes, prefills, dead = self._ran
+            self._batch = [(id, 1, "decode") for id in decodes]
+            self._batch += [(id, count, "prefill") for id, count in prefills]
+            self._batch += [(id, 0, "dead") for id in dead]
+        return self._batch
 
     @property
     def num_used_blocks(self) -> int:
@@ -65,7 +94,7 @@ class State:
             keyframe=self.index,
             time=self.time,
             sequences=[_copy(s) for s in self.sequences.values()],
-            cached=sorted(self.cached),
+            cached=sorted(set(self.cached)),  # a new set is nearly sorted; an old one is not
             waits=self.waits,
         )
 
@@ -74,6 +103,7 @@ class State:
         """The state after step `keyframe.keyframe`; its `batch` is not known."""
         state = cls(num_blocks)
         state.index, state.start, state.time = keyframe.keyframe, keyframe.time, keyframe.time
+        state.set_waits(keyframe.waits)
         for recorded in keyframe.sequences:
             sequence = _copy(recorded)
             state.enter(sequence)
@@ -83,16 +113,20 @@ class State:
                 state.left.append(sequence.id)
             else:
                 state.running[sequence.id] = sequence
+                if sequence.phase == "decode":
+                    state.join(sequence)
+                elif sequence.phase == "done":
+                    state.done[sequence.id] = None
             for block in sequence.blocks:
                 state.owners.setdefault(block, []).append(sequence.id)
         state.cached = set(keyframe.cached)
-        state.set_waits(keyframe.waits)
         return state
 
     def copy(self) -> State:
         """An independent state, `batch` and all."""
         other = State.from_keyframe(self.keyframe(), self.num_blocks)
-        other.start, other.batch, other.load = self.start, list(self.batch), self.load
+        other.start, other.load = self.start, self.load
+        other.ran(*self._ran)
         other.owners = {block: list(ids) for block, ids in self.owners.items()}
         other.released, other.born = dict(self.released), set(self.born)
         return other
@@ -185,8 +219,66 @@ class State:
 
     def set_waits(self, waits: tuple[Wait, ...]) -> None:
         """These waits are in force from now on."""
-        self.waits = waits
-        self.waiters = frozenset([wait.who for wait in waits])
+        before = self.waiters
+        self.waits, self.waiters = waits, frozenset([wait.who for wait in waits])
+        for id in before ^ self.waiters:
+            sequence = self.running.get(id)
+            if sequence is not None and sequence.phase == "decode":
+                if id in self.waiters:
+                    self.leave(id)
+                else:
+                    self.join(sequence)
+
+    def ran(self, decodes: tuple[str, ...], prefills: _Prefills, dead: tuple[str, ...]) -> None:
+        """These were the batch."""
+        self._ran, self._batch = (decodes, prefills, dead), None
+
+    def join(self, sequence: SequenceState) -> None:
+        """From the next batch on it decodes, unless it waits."""
+        if sequence.id not in self.waiters:
+            self.decoding[sequence.id] = self.ticks
+            in_order(self.decoding, self.number)
+            if sequence.first_token_at is None:
+                self.tokenless.add(sequence.id)
+
+    def leave(self, id: str) -> None:
+        """It decodes no longer, if it did."""
+        self.catch_up(id)
+        self.decoding.pop(id, None)
+        self.tokenless.discard(id)
+
+    def catch_up(self, id: str) -> None:
+        """Let the counters of this one be right."""
+        since = self.decoding.get(id, self.ticks)
+        tokens = self.ticks - since
+        if tokens:
+            sequence = self.sequences[id]
+            sequence.computed += tokens
+            sequence.target += tokens
+            sequence.outputs += tokens
+            self.decoding[id] = self.ticks
+            self.counted.append((id, since, self.ticks))
+
+    def settle(self) -> None:
+        """Let the counters of all be right."""
+        ticks, decoding, sequences = self.ticks, self.decoding, self.sequences
+        for id, since in decoding.items():
+            tokens = ticks - since
+            if tokens:
+                sequence = sequences[id]
+                sequence.computed += tokens
+                sequence.target += tokens
+                sequence.outputs += tokens
+                decoding[id] = ticks
+
+
+def in_order(group: dict[str, _Value], number: dict[str, int]) -> None:
+    """Put what was entered last into its place in the order of arrival."""
+    last, *before = itertools.islice(reversed(group), 2)
+    if before and number[before[0]] > number[last]:
+        items = sorted(group.items(), key=lambda item: number[item[0]])
+        group.clear()
+        group.update(items)
 
 
 def _copy(sequence: SequenceState) -> SequenceState:

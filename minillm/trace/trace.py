@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from minillm.events import Step
 from minillm.messages import DEFAULT
-from minillm.trace import file
+from minillm.trace import file, loading
 from minillm.trace.cut import begin
 from minillm.trace.digest import Digest, Gaps, RequestRecord, Series
 from minillm.trace.file import KEYFRAME_EVERY
 from minillm.trace.fold import State, TraceError, apply
-from minillm.trace.lines import Record, encode
+from minillm.trace.lines import decode_keyframe, encode
 from minillm.trace.records import FORMAT_VERSION, Closing, Header, Keyframe, Note
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from minillm.trace.lives import Lives
     from minillm.trace.memory import Memory
     from minillm.trace.sharing import Sharing
-
-READING = 0.25  # of the time that `Trace.load` takes; the rest is the check
 
 
 class Trace:
@@ -69,66 +67,51 @@ class Trace:
 
         `progress` hears now and then how far that is, from 0 to 1.
         """
-        told = progress or _unheard
-        content = file.read(path, lambda share: told(READING * share))
-        try:
-            trace = cls(
-                content.header,
-                content.steps,
-                content.closing,
-                truncated=content.truncated,
-                notes=content.notes,
-                base=content.base,
-            )
-        except TraceError as error:
-            raise TraceError(f"{path} line 2: {error}") from None
-        digest, number = trace._digest, 1
-        keyframes = iter(content.keyframes)
-        next_keyframe = next(keyframes, None)
-        try:
-            for number, step in zip(content.step_lines, content.steps, strict=True):
-                digest.feed(step)
-                if step.index % file.TELL_EVERY == 0:
-                    told(READING + (1 - READING) * step.index / len(content.steps))
-                if next_keyframe is not None and next_keyframe[1].keyframe == step.index:
-                    number = next_keyframe[0]
-                    _check_keyframe(digest, next_keyframe[1])
-                    next_keyframe = next(keyframes, None)
-            if content.closing is not None:
-                number = content.closing_line
-                digest.close(content.closing)
-        except TraceError as error:
-            raise TraceError(f"{path} line {number}: {error}") from None
-        trace._digested, trace._closed = len(content.steps), content.closing is not None
+        with file.opened(path) as opened:
+            return cls.read(opened, str(path), progress)
+
+    @classmethod
+    def read(
+        cls, opened: BinaryIO, name: str, progress: Callable[[float], object] | None = None
+    ) -> Trace:
+        """The same of a file that is open; `name` is what it is called where it is refused."""
+        content = loading.read(opened, name, progress or _unheard)
+        trace = cls(
+            content.header,
+            content.steps,
+            content.closing,
+            truncated=content.truncated,
+            notes=content.notes,
+            base=content.base,
+        )
+        trace._digest, trace._digested = content.digest, len(content.steps)
+        trace._closed = content.closing is not None
         return trace
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trace file. An existing file is replaced whole or, on TraceError, kept."""
-        file.write(path, (encode(record) for record in self.records()))
-
-    def records(self) -> Iterator[Record]:
-        """The records of the file, in order: header, base, steps with keyframes and notes between,
-        closing."""
-        yield self.header
-        if self.base is not None:
-            yield self.base
-        yield from self._between()
-        if self.closing is not None:
-            yield self.closing
-
-    def _between(self) -> Iterator[Step | Keyframe | Note]:
-        digest, notes = self._read(), list(reversed(self.notes))
-        for index in range(len(digest.series.end)):
-            yield self.steps[index]
-            if (index + 1) % KEYFRAME_EVERY == 0:
-                yield digest.keyframes[index // KEYFRAME_EVERY]
-            while notes and notes[-1].note == index:
-                yield notes.pop()
+        file.write(path, self.encoded())
 
     def lines(self) -> Iterator[str]:
         """The lines of the file, without their newlines."""
-        for record in self.records():
-            yield encode(record).decode()
+        for line in self.encoded():
+            yield line.decode()
+
+    def encoded(self, keyframes: bool = True) -> Iterator[bytes]:
+        """The same as bytes: header, base, steps with notes and, if wanted, keyframes between,
+        closing."""
+        yield encode(self.header)
+        if self.base is not None:
+            yield encode(self.base)
+        digest, notes = self._read(), list(reversed(self.notes))
+        for index in range(len(digest.series.end)):
+            yield encode(self.steps[index])
+            if keyframes and (index + 1) % KEYFRAME_EVERY == 0:
+                yield digest.keyframes[index // KEYFRAME_EVERY]
+            while notes and notes[-1].note == index:
+                yield encode(notes.pop())
+        if self.closing is not None:
+            yield encode(self.closing)
 
     def with_notes(self, notes: Iterable[Note]) -> Trace:
         """The same run, as far as it is recorded, with `notes` in place of those it has. Raises
@@ -215,7 +198,8 @@ class Trace:
         # From a keyframe in front of step n, so that n itself is folded and its batch known.
         nearest = n // KEYFRAME_EVERY
         if nearest > 0:
-            state = State.from_keyframe(digest.keyframes[nearest - 1], self.header.num_blocks)
+            keyframe = decode_keyframe(digest.keyframes[nearest - 1])
+            state = State.from_keyframe(keyframe, self.header.num_blocks)
         else:
             state = begin(self.header, self.base)
         for index in range(state.index + 1, n + 1):
@@ -301,15 +285,9 @@ class Trace:
             if closing is not None and not self._closed:
                 digest.close(closing)
                 self._closed = True
+            digest.settle()
             return digest
 
 
 def _unheard(share: float) -> None:
     """Progress that nobody asked for."""
-
-
-def _check_keyframe(digest: Digest, keyframe: Keyframe) -> None:
-    if digest.state.keyframe() != keyframe:
-        raise TraceError(
-            f"keyframe of step {keyframe.keyframe} differs from what the steps before it add up to"
-        )

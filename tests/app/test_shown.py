@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -88,12 +89,10 @@ def test_a_step_that_was_asked_for_is_waited_for(pocket, until) -> None:
     desk.close()
 
 
-def test_a_file_of_another_kind_is_refused_with_line_and_reason(tmp_path) -> None:
-    path = tmp_path / "x.jsonl"
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(TraceError, match="first line"):
-        from_file(path, "x.jsonl")
+def test_a_file_of_another_kind_is_refused_with_line_and_reason() -> None:
+    with pytest.raises(TraceError, match=r"x\.jsonl is not a minillm trace: its first line"):
+        from_file(io.BytesIO(b"a,b\n1,2\n"), "x.jsonl")
     lines = bundled("long-prompt-vllm").read_text().splitlines()
-    path.write_text("\n".join([*lines[:5], "{broken", *lines[6:]]) + "\n")
-    with pytest.raises(TraceError, match="line 6"):
-        from_file(path, "x.jsonl")
+    broken = "\n".join([*lines[:5], "{broken", *lines[6:]]) + "\n"
+    with pytest.raises(TraceError, match=r"x\.jsonl line 6"):
+        from_file(io.BytesIO(broken.encode()), "x.jsonl")

@@ -34,6 +34,19 @@ test("a prefill in chunks computes its tokens and then samples the first", () =>
   assert.deepEqual([a.phase, a.computed, a.outputs, a.text, a.first_token_at], ["decode", 6, 1, "Hi", 20]);
 });
 
+test("a copy keeps its block tables while the state it was made of goes on, and the records theirs", () => {
+  const steps = structuredClone(STEPS);
+  const state = emptyState(HEADER);
+  const copies = steps.map((step) => copyState(applyStep(state, step)));
+  copies.forEach((copy, n) => assert.deepEqual(blockView(copy, 4), blockView(upTo(n), 4)));
+  for (const copy of copies) applyStep(copy, { n: 9, t: 99, d: 1, e: [["alloc", "a", [7]], ["alloc", "a", [6]]] });
+  assert.deepEqual(state.sequences.get("a").blocks, upTo(5).sequences.get("a").blocks);
+  const forked = applyStep(copies[5], { n: 10, t: 100, d: 1, a: [["forked", "a", "a.1", [1]], ["alloc", "a.1", [5]]] });
+  assert.deepEqual(forked.sequences.get("a.1").blocks, [1, 5]);
+  assert.deepEqual(forked.sequences.get("a").blocks, [1, 2, 7, 6]);
+  assert.deepEqual(steps, STEPS);
+});
+
 test("a prefix hit needs no compute; the block is shared", () => {
   const state = upTo(2);
   const b = state.sequences.get("b");

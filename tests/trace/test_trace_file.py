@@ -68,8 +68,10 @@ def test_there_and_back(tmp_path_factory: pytest.TempPathFactory, recorder: Reco
 
 def test_every_event_kind_survives(saved: tuple[Trace, bytes]) -> None:
     trace, data = saved
-    for line, record_ in zip(data.splitlines(), trace.records(), strict=True):
-        assert decode(line) == record_
+    assert list(trace.encoded()) == data.splitlines()
+    steps = [record for record in map(decode, data.splitlines()) if isinstance(record, Step)]
+    assert steps == trace.steps
+    for line in data.splitlines():
         assert encode(decode(line)) == line
 
 
@@ -241,7 +243,7 @@ def test_loading_says_how_far_it_is(
     monkeypatch.setattr("minillm.trace.file.TELL_EVERY", 4)
     shares: list[float] = []
     Trace.load(path, shares.append)
-    assert len(shares) > len(saved[0]) / 4
+    assert len(shares) == saved[1].count(b"\n") // 4
     assert shares == sorted(shares)
-    assert 0 <= shares[0] < 0.1
+    assert 0 < shares[0] < 0.2
     assert 0.9 < shares[-1] <= 1

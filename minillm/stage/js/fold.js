@@ -1,5 +1,5 @@
 // The fold: records → state, with the meaning given in docs/trace-format.md. `applyStep` changes
-// its state in place; block tables are replaced, never changed, so that copies may share them.
+// its state in place; a block table that copies of the state share is replaced, not changed.
 
 export function emptyState(header) {
   return {
@@ -19,7 +19,10 @@ export function emptyState(header) {
 
 export function copyState(state) {
   const sequences = new Map();
-  for (const [id, sequence] of state.sequences) sequences.set(id, { ...sequence });
+  for (const [id, sequence] of state.sequences) {
+    sequence.shared = true;
+    sequences.set(id, { ...sequence });
+  }
   return { ...state, sequences, cached: state.cached.slice() };
 }
 
@@ -32,7 +35,7 @@ export function stateFromKeyframe(header, keyframe) {
   for (const recorded of keyframe.sequences || []) {
     state.sequences.set(recorded.id, {
       ...newSequence(recorded.id, recorded.arrival, recorded.prompt_len, recorded.max_tokens),
-      ...recorded,
+      ...recorded, shared: true,
     });
   }
   return state;
@@ -42,6 +45,7 @@ function newSequence(id, arrival, promptLen, maxTokens) {
   return {
     id, phase: "waiting", arrival, prompt_len: promptLen, max_tokens: maxTokens, prompt: null,
     text: "", computed: 0, target: promptLen, outputs: 0, cached_tokens: 0, blocks: [],
+    shared: false, // whether `blocks` is another's, too
     cpu_blocks: [],
     admitted_at: null, first_token_at: null, finished_at: null, preemptions: 0,
     finish_reason: null, since: arrival,
@@ -69,7 +73,10 @@ const CHANGES = {
   },
   alloc(state, [, id, blocks]) {
     const sequence = state.sequences.get(id);
-    if (sequence) sequence.blocks = sequence.blocks.concat(blocks);
+    if (!sequence) return;
+    if (sequence.shared) sequence.blocks = sequence.blocks.concat(blocks);
+    else for (const block of blocks) sequence.blocks.push(block);
+    sequence.shared = false;
   },
   free(state, [, id]) {
     const sequence = state.sequences.get(id);
@@ -83,7 +90,8 @@ const CHANGES = {
   forked(state, [, id, child, blocks], time) {
     const parent = state.sequences.get(id);
     if (!parent) return;
-    const fork = { ...parent, id: child, text: "", blocks, first_token_at: time, preemptions: 0 };
+    const fork = { ...parent, id: child, text: "", blocks, shared: true, first_token_at: time,
+      preemptions: 0 };
     state.sequences.set(child, fork);
     state.born.add(child);
     state.notes.push({ kind: "forked", id, child, blocks });

@@ -4,7 +4,9 @@
 export async function unpacked(trace) {
   if (trace.packed === undefined) return trace;
   const { packed, ...rest } = trace;
-  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+  const text = atob(packed);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return { ...rest, records: JSON.parse(await new Response(stream).text()) };
 }
