@@ -35,14 +35,17 @@ def _charts(session: Session, waiting: bool) -> None:
     trace = session.shown.trace
     if any(request.itl for request in trace.requests):
         from backstage.pictures import draw as draw_chart
+        from backstage.pictures import theme
         from minillm.charts.charts import latency, load_over_time
+        from minillm.charts.look import finished
 
+        look = theme()
         st.markdown(summary(language(), trace))
         load, times = st.columns(2, gap="large")
         with load:
-            draw_chart(load_over_time(trace, language()), "load_over_time", own_look=False)
+            draw_chart(finished(load_over_time(trace, language()), look), "load_over_time")
         with times:
-            draw_chart(latency(trace, language()), "latency", own_look=False)
+            draw_chart(finished(latency(trace, language()), look), "latency")
         st.caption(terms.line(*_WORDS))
     else:
         st.caption(say("live.charts_wait"))

@@ -21,17 +21,13 @@ def draw(
     chart: alt.TopLevelMixin,
     key: str,
     width: Literal["stretch", "content"] = "stretch",
-    *,
-    own_look: bool = True,
 ) -> None:
-    """Draw `chart`, whatever kind it is, with a way to save it; as it says itself, or else
-    (`own_look`) as Streamlit's theme has it."""
+    """Draw `chart`, whatever kind it is, as it says itself, with a way to save it."""
     texts = {
         "save": say("app.picture_save"),
         **{kind: say("app.picture_as", kind=kind.upper()) for kind in ("svg", "png")},
     }
     name = f"minillm-{key.replace('_', '-')}"
     with st.container(key=f"chart-{key}", gap="xsmall"):
-        look = None if own_look else "streamlit"
-        st.altair_chart(cast(alt.Chart, chart), theme=look, key=key, width=width)
+        st.altair_chart(cast(alt.Chart, chart), theme=None, key=key, width=width)
         part("picture")(key=f"save-{key}", data={"chart": key, "name": name, "text": texts})

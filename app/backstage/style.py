@@ -60,6 +60,7 @@ CSS = """
 .st-key-budget { margin-bottom: 6px; }
 @media (min-width: 1500px) and (min-height: 860px) {
   .st-key-page [data-testid="stVegaLiteChart"] svg { width: calc(100vw - 40px); height: auto; }
+  .st-key-chart-ecdf { max-width: 1160px; }
   .st-key-chart-ecdf [data-testid="stVegaLiteChart"] svg {
     width: min(100vw - 560px, 1160px); height: auto; } }
 </style>

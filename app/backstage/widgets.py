@@ -28,7 +28,6 @@ def speak() -> None:
         rules.append(f"{place} > * {{ {_UNSEEN} }}")
         rules.append(f"{place}::after {{ content: {words}; font-size: 14px; }}")
     words = json.dumps(say("app.skip"), ensure_ascii=False)
-    rules.append(
-        f"{_SKIP} {{ font-size: 0; }} {_SKIP}::after {{ content: {words}; font-size: 14px; }}"
-    )
+    rules.append(f"{_SKIP} {{ font-size: 0 !important; }}")
+    rules.append(f"{_SKIP}::after {{ content: {words}; font-size: 14px; }}")
     st.html(f"<style>{' '.join(rules)}</style>")

@@ -17,7 +17,7 @@ from minillm.trace import Trace
 _RUNNING, _WAITING, _KV = BLUE, VERMILION, GREEN
 _TTFT, _ITL = BLUE, VERMILION
 HEIGHT = 130  # px
-TYPE, TITLE = 14, 15  # px; the rest of the look is the page's
+_DECADES = [10.0**power for power in range(-3, 7)]
 
 
 def load_over_time(trace: Trace, language: str = DEFAULT) -> alt.VConcatChart:
@@ -74,7 +74,12 @@ def _points(data: str, title: str, color: str, shape: str, language: str) -> alt
         .mark_point(color=color, shape=shape, size=28, opacity=0.7)
         .encode(
             x=_seconds(language),
-            y=alt.Y("ms:Q", title=None, scale=alt.Scale(type="log")),
+            y=alt.Y(
+                "ms:Q",
+                title=None,
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(values=_DECADES, format=",~g"),
+            ),
             tooltip=["request:N", alt.Tooltip("ms:Q", format=",.2f")],
         )
     )
@@ -85,13 +90,7 @@ def _stacked(
 ) -> alt.VConcatChart:
     """Two views over one time axis."""
     both = alt.vconcat(above, below, datasets=datasets)
-    return (
-        both.properties(name=name)
-        .resolve_scale(x="shared")
-        .configure_axis(labelFontSize=TYPE, titleFontSize=TYPE)
-        .configure_legend(labelFontSize=TYPE)
-        .configure_title(fontSize=TITLE)
-    )
+    return both.properties(name=name).resolve_scale(x="shared")
 
 
 def _positive(columns: series.Columns) -> list[dict[str, Any]]:
@@ -100,4 +99,9 @@ def _positive(columns: series.Columns) -> list[dict[str, Any]]:
 
 
 def _seconds(language: str) -> alt.X:
-    return alt.X("seconds:Q", title=say(language, "charts.seconds"), scale=alt.Scale(nice=False))
+    return alt.X(
+        "seconds:Q",
+        title=say(language, "charts.seconds"),
+        scale=alt.Scale(nice=False),
+        axis=alt.Axis(tickCount=7),
+    )
