@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import streamlit as st
 from backstage.shared import engine_room, weights
@@ -24,3 +25,6 @@ entries = "".join(f'<li data-testid="status-engine">{line}</li>' for line in lin
 st.html(f'<ul data-testid="status-engines">{entries}</ul>')
 st.text(say("app.status_models", names=", ".join(models) or say("app.status_no_models")))
 st.text(say("app.status_torch" if "torch" in sys.modules else "app.status_no_torch"))
+engines = f"{sum(run.cpu_seconds for run in room.runs):.3f}"
+cpu = say("app.status_cpu", process=f"{time.process_time():.3f}", engines=engines)
+st.html(f'<p data-testid="status-cpu">{cpu}</p>')

@@ -7,26 +7,37 @@ import sys
 import streamlit as st
 
 from backstage import terms
+from backstage.front import nothing, part
 from backstage.session import Session
 from backstage.shared import CHARTS, warm_up
 from backstage.speech import language, say
 from backstage.words import summary
 
-TICK = 2.0  # seconds; two charts cost over 0.1 s of the interpreter, which the engine needs
+SOON = 2000  # ms between two looks whether the charts can be drawn at all
+OFTEN = 5000  # and between two drawings: they cost over 0.1 s of CPU time, which the engine needs
+KEY = "below"
 _WORDS = ("ttft", "itl", "percentile", "kv_cache_usage", "preemption")
 
 
 def draw(session: Session) -> None:
     if session.look.hides("figures"):
         return
-    with st.container(key="below"):
-        waiting = session.shown.grows or not _ready()
-        st.fragment(run_every=TICK if waiting else None)(_charts)(session, waiting)
+    with st.container(key=KEY):
+        st.fragment(_below)(session)
 
 
-def _charts(session: Session, waiting: bool) -> None:
+def _below(session: Session) -> None:
+    """The charts of a growing run stand still while nobody sees them: mostly, below the stage."""
+    waits = not _ready()
+    every = SOON if waits else OFTEN if session.shown.grows else None
+    _charts(session)
+    data = {"part": KEY, "every": every, "unseen": waits}
+    part("in_view")(key="in_view", data=data, on_look_change=nothing)
+
+
+def _charts(session: Session) -> None:
     if not _ready():
-        # The first tick comes from a browser that has drawn the page: only now load the rest.
+        # The first look comes from a browser that has drawn the page: only now load the rest.
         if st.session_state.get("mounted"):
             warm_up()
         st.session_state.mounted = True
@@ -49,8 +60,6 @@ def _charts(session: Session, waiting: bool) -> None:
         st.caption(terms.line(*_WORDS))
     else:
         st.caption(say("live.charts_wait"))
-    if waiting != session.shown.grows:
-        st.rerun()
 
 
 def _ready() -> bool:

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 from itertools import islice
 
-import streamlit as st
-
-from backstage.session import Session
 from backstage.shown import Shown
-from backstage.speech import say
-from backstage.words import inert
+from minillm.messages import say
 
 HEIGHT = 26  # CSS px
 RECENT = 40  # steps that the rate is taken over
 
 
-def height(session: Session) -> int:
-    """CSS px that the line takes."""
-    return 0 if session.shown.run is None or session.look.hides("status") else HEIGHT
-
-
-def draw(session: Session) -> None:
-    shown = session.shown
-    if not height(session):
-        return
+def line(shown: Shown, language: str) -> str:
+    """The line's text; to be asked for at each look at the run, in the thread that serves it."""
     header, run = shown.trace.header, shown.run
-    engine = run.cpu_seconds if run is not None else 0.0
     parts = [
-        say("runbar.device", device=inert(header.device)),
-        say("runbar.model", model=inert(header.model), dtype=inert(header.dtype)),
-        say("runbar.rate", rate=f"{rate(shown):,.0f}"),
+        say(language, "runbar.device", device=header.device),
+        say(language, "runbar.model", model=header.model, dtype=header.dtype),
+        say(language, "runbar.rate", rate=f"{rate(shown):,.0f}"),
     ]
-    if engine > 0:
-        share = f"{shown.view_seconds / engine * 100:.1f} %"
-        parts.append(say("runbar.cost", share=share))
-    with st.container(key="runbar"):
-        st.markdown(" · ".join(parts))
+    shares = None if run is None else shown.usage.shares(run.cpu_seconds)
+    if shares is not None:
+        engine, view = (f"{share * 100:.1f} %" for share in shares)
+        parts.append(say(language, "runbar.cost", engine=engine, view=view))
+    return " · ".join(parts)
 
 
 def rate(shown: Shown) -> float:

@@ -7,11 +7,13 @@ import importlib
 import logging
 import sys
 import threading
+from weakref import WeakValueDictionary
 
 import streamlit as st
 
 from backstage.engines import MAX_ENGINES, Desk, EngineRoom
 from backstage.lesson import Lectern, Lessons
+from backstage.shown import Shown
 from backstage.weights import Weights
 from backstage.xrays import XRays
 
@@ -33,6 +35,12 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--max-engines", type=int, default=MAX_ENGINES)
     return parser.parse_known_args(sys.argv[1:])[0]
+
+
+@st.cache_resource(show_spinner=False)
+def feeds() -> WeakValueDictionary[str, Shown]:
+    """What browsers may ask for, by its session's name: nobody can guess it."""
+    return WeakValueDictionary()
 
 
 @st.cache_resource(show_spinner=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
+from backstage.usage import Usage
 from minillm.live import LiveRun
 from minillm.recordings import bundled
 from minillm.trace.lines import encode
@@ -18,7 +20,7 @@ from minillm.trace.trace import Trace
 if TYPE_CHECKING:
     from minillm.trace.lives import Lives
 
-STILL = 10  # looks that bring nothing, after which a pause is taken to be complete
+STILL = 5  # looks that bring nothing, after which a pause is taken to be complete
 
 
 @dataclass
@@ -33,10 +35,11 @@ class Shown:
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     header: dict[str, Any] = field(init=False)
     records: list[bytes] = field(default_factory=list)
-    view_seconds: float = 0.0  # CPU time that showing it has taken in this process
+    usage: Usage = field(default_factory=Usage)
     _lives: tuple[int, Lives] | None = None
     _still: int = 0  # looks in a row that brought nothing
     _expected: int = 0  # records that were asked for
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.header = msgspec.json.decode(encode(self.trace.header))
@@ -45,11 +48,12 @@ class Shown:
             self.records = list(itertools.islice(self.trace.encoded(keyframes=False), 1, None))
 
     def catch_up(self) -> None:
-        """Take over the steps that a live run has made since."""
+        """Take over the steps that a live run has made since; from any thread."""
         if self.run is not None:
-            fresh = self.run.recorder.encoded_since(len(self.records))
-            self.records += fresh
-            self._still = 0 if fresh else self._still + 1
+            with self._lock:
+                fresh = self.run.recorder.encoded_since(len(self.records))
+                self.records += fresh
+                self._still = 0 if fresh else self._still + 1
 
     def expect_more(self, steps: int = 0) -> None:
         """Something was asked of the engine: its answer, or that many steps, will come."""

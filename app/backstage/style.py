@@ -30,10 +30,9 @@ CSS = """
 .st-key-notes, .st-key-opening { padding: 0 20px; }
 .st-key-opening { padding-top: 8px; }
 .st-key-notes:not(:empty) { padding-bottom: 8px; }
-.st-key-runbar { padding: 0 20px; height: 26px;
+.st-key-runbar { padding: 0 20px; height: 26px; font-size: 14px; line-height: 25px;
   border-top: 1px solid var(--st-border-color, #8883); }
-.st-key-runbar p { font-size: 14px; line-height: 25px; opacity: 0.8; white-space: nowrap;
-  font-variant-numeric: tabular-nums; }
+.st-key-runbar-away { display: none; }
 .st-key-view [data-testid="stVerticalBlock"] { gap: 0; }
 .st-key-view { gap: 0; border-top: 1px solid var(--st-border-color, #8883); }
 .st-key-page { padding: 12px 20px 14px; border-top: 1px solid var(--st-border-color, #8883); }

@@ -1,22 +1,22 @@
-"""The stage on the page: it ticks while the engine runs, and hands the stage's wishes on."""
+"""The stage on the page: it is fed while the engine runs, and its wishes are handed on."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import streamlit as st
 
 from backstage import bar, runbar, shell
+from backstage.front import nothing
 from backstage.session import Session
-from backstage.shared import lectern
+from backstage.shared import feeds, lectern
 from backstage.speech import language
 from backstage.viewport import viewport_height
 from minillm.live import FULL_SPEED
+from minillm.stage.streamlit_feed import feed
 from minillm.stage.streamlit_host import stage
 
-TICK = 0.2  # seconds; faster ticks lose updates
-STAGE, MOMENT = "stage", "moment"  # the keys
+STAGE, FEED, MOMENT = "stage", "feed", "moment"  # the keys
 MOMENT_HEIGHT = 560  # CSS px of a stage below other matter
 HAIRLINE = 2  # CSS px
 FIRST_FRAME = 3500  # ms for which a recording rests on the step that makes its point
@@ -24,11 +24,19 @@ FIRST_FRAME = 3500  # ms for which a recording rests on the step that makes its 
 
 def draw(session: Session) -> None:
     above = bar.height(session) + (not session.look.hides("nav")) * shell.HEIGHT
-    height = viewport_height() - above - HAIRLINE - runbar.height(session)
-    ticking = session.shown.grows
-    tick = st.fragment(run_every=TICK if ticking else None)(_tick)
+    height = viewport_height() - above - HAIRLINE - _line_height(session)
+    grew = session.shown.grows
     with st.container(key="view"):
-        tick(session, ticking, height)
+        st.fragment(_stage)(session, grew, height)
+        if session.shown.run is not None:
+            with st.container(key="runbar" if _line_height(session) else "runbar-away"):
+                st.fragment(_feed)(session, grew)
+
+
+def _line_height(session: Session) -> int:
+    """CSS px that the line below a live run takes."""
+    there = session.shown.run is not None and not session.look.hides("status")
+    return runbar.HEIGHT if there else 0
 
 
 def draw_moment(session: Session, height: int = MOMENT_HEIGHT) -> None:
@@ -59,18 +67,15 @@ def _moment(session: Session, height: int) -> None:
     )
 
 
-def _tick(session: Session, ticking: bool, height: int) -> None:
-    began = time.thread_time()
+def _stage(session: Session, grew: bool, height: int) -> None:
     shown = session.shown
-    shown.catch_up()
     replay = shown.run is None
     stage(
         shown.header,
-        shown.records,
+        shown.records if replay else (),
         key=STAGE,
         session=shown.session,
         mode="replay" if replay else "live",
-        running=shown.engine_runs,
         height=height,
         language=language(),
         step=session.look.step if replay else None,
@@ -81,10 +86,23 @@ def _tick(session: Session, ticking: bool, height: int) -> None:
         tell_every=lectern().tell_every,
         **_options(session),
     )
-    runbar.draw(session)
     session.write_link()
-    shown.view_seconds += time.thread_time() - began
-    if shown.grows != ticking:
+    if shown.grows and not grew:
+        st.rerun()
+
+
+def _feed(session: Session, grew: bool) -> None:
+    shown = session.shown
+    feeds()[shown.session] = shown
+    feed(
+        key=FEED,
+        token=shown.session,
+        session=shown.session,
+        language=language(),
+        more=grew,
+        on_rest=nothing,
+    )
+    if shown.grows != grew:
         st.rerun()
 
 

@@ -25,6 +25,7 @@ _DECLARED = re.compile(
 _HOSTS = {
     "page": ("js/host-page.js", "mountPage();\n"),
     "streamlit": ("js/host-streamlit.js", "export default mountStreamlit;\n"),
+    "streamlit_feed": ("js/host-streamlit-feed.js", "export default mountFeed;\n"),
     "streamlit_together": ("js/host-streamlit-together.js", "export default mountTogether;\n"),
     "anywidget": ("js/host-anywidget.js", "export default anywidgetHost;\n"),
     "xray": ("xray/host.js", "export default mountXray;\n"),
@@ -38,7 +39,8 @@ class BundleError(ValueError):
 @cache
 def bundle(host: str) -> str:
     """The stage and one host as one ES module's text: "page", "streamlit", "streamlit_together" or
-    "anywidget"; or, in its own host, the picture of an X-ray: "xray"."""
+    "anywidget"; or without the stage "streamlit_feed", what it is fed by, and in its own host the
+    picture of an X-ray: "xray"."""
     entry, ending = _HOSTS[host]
     return join(HERE / entry) + ending
 

@@ -1,10 +1,10 @@
 """The stage in Streamlit, through `st.components.v2`. Streamlit is imported when it is mounted.
 
-Fragments that tick faster than the browser answers lose updates, so nothing here relies on one
-arriving: each call sends the records that the stage has not acknowledged yet, marked with the
-index of the first, and the stage says through its state `ack` how far it is. An acknowledgement
-costs a rerun; the stage sends one at most once a second, at once where records are missing, and
-none for a short recording that arrived whole. A long recording is sent at once, packed.
+Reruns may lose updates, so nothing here relies on one arriving: each call sends the records that
+the stage has not acknowledged yet, marked with the index of the first, and the stage says through
+its state `ack` how far it is. An acknowledgement costs a rerun; there is none for a short recording
+that arrived whole. A long recording is sent at once, packed. What grows is not sent again and again
+with the stage's script: `streamlit_feed` brings what comes after the call.
 
 Step and selection go both ways, so that a link can hold them. Out: with `on_state`, the stage
 reports `state` = `{"step", "selection", "playing", …}` where it rests (and once when it starts to
@@ -51,7 +51,6 @@ def stage(
     key: str,
     session: str = "",
     mode: Literal["replay", "live"] = "replay",
-    running: bool = False,
     height: int = 720,
     language: str = DEFAULT,
     step: int | None = None,
@@ -63,16 +62,15 @@ def stage(
     follow: bool = False,
     **options: Any,
 ) -> ComponentResult:
-    """Mount the stage, or bring the mounted one up to date. Call it on every tick of a fragment.
+    """Mount the stage, or bring the mounted one up to date.
 
     `header` is the first line of a trace file, parsed, and `records` are the other lines as they
     stand there (keyframes behind the first step are of no use); `records` only ever grows within
-    one `session` (any string; a new one makes the stage start over). `running`: in live mode,
-    whether the engine runs. `height` is in CSS px. `language` is one of
-    `minillm.messages.LANGUAGES`. `step` (its number) and `select` (an id) are what to show, at
-    first and whenever they change; no `step` leaves the moment to the stage. `options`: `start`,
-    `autoplay`, `hold`, `present`, `notes`, `compact`, `theme`, `wholePage`; changing one of them
-    or the language starts the stage over.
+    one `session` (any string; a new one makes the stage start over). `height` is in CSS px.
+    `language` is one of `minillm.messages.LANGUAGES`. `step` (its number) and `select` (an id) are
+    what to show, at first and whenever they change; no `step` leaves the moment to the stage.
+    `options`: `start`, `autoplay`, `hold`, `present`, `notes`, `compact`, `theme`, `wholePage`;
+    changing one of them or the language starts the stage over.
 
     `result.control` is, for the run it causes, `{"action": "play" | "pause" | "step" | "speed",
     "value": …}`: what a live engine is asked to do (`value` of "speed": steps per second, None
@@ -97,7 +95,6 @@ def stage(
             "packed": _whole(session, records, first) if whole else None,
             "total": len(records),
             "mode": mode,
-            "running": running,
             "height": height,
             "goto": {"step": step, "select": select, "order": order, "heard": _heard(said)},
             "reports": on_state is not None,

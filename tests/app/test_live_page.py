@@ -1,4 +1,4 @@
-"""The Live page through AppTest: each run is one tick, and nothing ticks by itself."""
+"""The Live page through AppTest: what a browser fetches beside it is in test_feeds."""
 
 from __future__ import annotations
 
@@ -180,8 +180,9 @@ def test_own_prompts_are_served_or_refused_with_a_reason(page, until) -> None:
     assert request.completed
     assert request.client == "you"
     assert "<script>alert(1)</script>" in request.prompt
-    record = stage(at.run())["records"]
-    assert any("<script>" in json.dumps(r) for r in record)
+    shown = at.run().session_state["session"].shown
+    shown.catch_up()
+    assert any(b"<script>" in record for record in shown.records)
 
 
 def test_an_engine_problem_is_shown(page, until) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from backstage.choice import Choice
 from backstage.engines import Desk, EngineRoom
-from backstage.runbar import RECENT, rate
+from backstage.runbar import RECENT, line, rate
 from backstage.shown import Shown, from_bundle, live
+from backstage.usage import LOOKS, Usage
 
 from minillm.trace.trace import Trace
 
@@ -26,8 +27,6 @@ def test_the_rate_is_of_the_last_steps_in_engine_time() -> None:
 def test_a_run_counts_its_threads_cpu_time(pocket: Any, until: Any) -> None:
     desk = Desk(EngineRoom())
     run = desk.start(pocket, Choice(scene="static", pace=0.0))
-    shown = live(run)
-    assert shown.view_seconds == 0.0
     until(lambda: len(run.recorder.trace.steps) > 5)
     first = run.cpu_seconds
     until(lambda: len(run.recorder.trace.steps) > 20)
@@ -35,20 +34,29 @@ def test_a_run_counts_its_threads_cpu_time(pocket: Any, until: Any) -> None:
     desk.close()
 
 
-def test_the_line_is_there_while_a_run_is_live(page: Any, until: Any) -> None:
-    at = page(scene="static", pace="full")
-    assert not _line(at)
-    at.button(key="run").click().run()
-    run = at.session_state["session"].shown.run
+def test_shares_are_of_one_core_over_the_last_looks() -> None:
+    now, thread = [100.0], [5.0]
+    usage = Usage(lambda: now[0], lambda: thread[0])
+    assert usage.shares(2.0) is None, "no time has passed"
+    now[0], thread[0] = 102.0, 5.02
+    assert usage.shares(3.0) == pytest.approx((0.5, 0.01))
+    for _ in range(LOOKS):
+        now[0] += 1.0
+        usage.shares(3.0)
+    assert usage.shares(3.0) == (0.0, 0.0), "nothing more was done"
+
+
+def test_the_line_says_where_it_runs_and_what_it_costs(
+    pocket: Any, until: Any, monkeypatch: Any
+) -> None:
+    desk = Desk(EngineRoom())
+    run = desk.start(pocket, Choice(scene="static", pace=0.0))
+    shown = live(run)
     until(lambda: len(run.recorder.trace.steps) > 10)
-    at.run()
-    line = _line(at)
-    assert "Device cpu" in line
-    assert "model pocket" in line
-    assert "tokens/s" in line
-    assert "this view costs" in line
-    run.close()
-
-
-def _line(at: Any) -> str:
-    return "".join(m.value for m in at.markdown if m.value.startswith("Device"))
+    monkeypatch.setattr(shown.usage, "shares", lambda engine_seconds: (0.5, 0.012))
+    parts = line(shown, "en").split(" · ")
+    assert parts[:2] == ["Device cpu", "model pocket, float32"]
+    assert parts[2].endswith(" tokens/s")
+    assert parts[3] == "of one CPU core: engine 50.0 %, this view 1.2 %"
+    assert "本视图 1.2 %" in line(shown, "zh")
+    desk.close()

@@ -101,7 +101,9 @@ def page(browser: Any) -> Iterator[Any]:
     page.set_default_timeout(10_000)
     page.on("console", lambda m: complaints.append(m.text))
     page.on("pageerror", lambda e: complaints.append(str(e)))
-    page.set_content(f"<style>{stylesheet()}</style><div id=host style='height:600px'></div>")
+    page.set_content(
+        f"<style>{stylesheet()}</style><div id=host style='height:600px'></div><div id=feed></div>"
+    )
     yield page
     assert complaints == []
     page.close()
@@ -115,7 +117,7 @@ STREAMLIT = """async ([code, header, records]) => {
     const tell = (kind) => (name, value) => sent.push([kind, name, value]);
     window.host = (session, first, last, more) => {
         window.leave = mount({ data: { session, header, first, records: records.slice(first, last),
-            total: records.length, mode: "live", running: true, height: 600, options: {}, ...more },
+            total: records.length, mode: "live", height: 600, options: {}, ...more },
             parentElement, setStateValue: tell("state"), setTriggerValue: tell("trigger") });
         window.root = parentElement.querySelector(".minillm-stage");
     };
@@ -190,20 +192,108 @@ def test_streamlit_hands_on_what_is_asked_of_the_engine(page: Any) -> None:
     asked = page.evaluate("() => sent.filter(([kind]) => kind === 'trigger').map((s) => s[2])")
     assert [control["action"] for control in asked] == ["pause", "step", "speed"]
     assert asked[2]["value"] is None
-    page.evaluate("() => host('a', 30, 31, { running: false })")
+    page.evaluate("""() => { host('a', 30, 31); window.dispatchEvent(new CustomEvent("minillm-feed",
+        { detail: { session: "a", first: 31, records: [], running: false } })); }""")
     page.wait_for_function("() => seen().step === 30")
     assert not page.evaluate("read")["playing"]
 
     page.locator("[data-action=back]").click()  # into the past: the cursor moves, not the engine
     page.locator("[data-action=step]").click()
     page.locator("[data-action=back]").click()
-    page.evaluate("() => host('a', 31, 33, { running: false })")
+    page.evaluate("() => host('a', 31, 33)")
     past = page.evaluate("read")
     assert (past["step"], past["following"]) == (29, False)
     assert page.locator(".ms-past").inner_text() == "in the past, 3 behind"
     page.locator("[data-action=end]").click()
     assert page.evaluate("read")["following"]
     assert page.evaluate("() => sent.filter(([kind]) => kind === 'trigger').length") == 3
+
+
+FEED = """async ([code, header, records]) => {
+    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+    const { default: mount } = await import(url);
+    const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
+    window.asked = [];
+    window.rests = [];
+    window.there = { session: "a", total: 10, running: true, more: true, line: "10 steps" };
+    window.fetch = async (address) => {
+        const query = new URL(address).searchParams;
+        asked.push([new URL(address).pathname, Number(query.get("next")), query.get("lang")]);
+        const first = Number(query.get("next"));
+        const fresh = records.slice(first, Math.min(first + 8, there.total));
+        return { status: 200, json: async () => ({ ...there, first, records: fresh }) };
+    };
+    window.feed = (more) => {
+        window.unfeed = mount({ data: { token: "t", session: "a", language: "en", more },
+            parentElement, setTriggerValue: (name) => rests.push(name) });
+        window.words = () => parentElement.querySelector("p").textContent;
+    };
+}"""
+
+
+@pytest.fixture
+def fed(page: Any) -> Any:
+    """A page with a live stage and what feeds it, below an address as Streamlit's."""
+    header, records = synthetic_traces.one_long()
+    page.evaluate("""() => {
+        const script = document.createElement("script");
+        script.type = "text/plain";
+        script.src = "http://localhost/base/static/js/index.js";
+        document.head.append(script);
+    }""")
+    page.evaluate(FEED.replace('"host"', '"feed"'), [bundle("streamlit_feed"), header, records])
+    page.evaluate(STREAMLIT, [bundle("streamlit"), header, records])
+    return page
+
+
+@pytest.mark.browser
+def test_a_stage_is_fed_from_where_it_stands(fed: Any) -> None:
+    fed.evaluate("() => feed(true)")  # before there is a stage to feed
+    fed.evaluate("() => host('a', 0, 0)")
+    fed.wait_for_function("() => seen().step === 9")
+    assert fed.evaluate("() => asked.slice(0, 2)") == [
+        ["/base/feed/t", 0, "en"],
+        ["/base/feed/t", 8, "en"],
+    ]
+    assert fed.evaluate("() => words()") == "10 steps"
+    fed.evaluate("() => { there = { ...there, total: 40 }; }")
+    fed.wait_for_function("() => seen().step === 39")
+    assert fed.evaluate("() => rests.length") == 0
+    fed.evaluate("() => unfeed()")
+
+
+@pytest.mark.browser
+def test_a_feed_rests_with_the_engine_and_wakes_with_the_controls(fed: Any) -> None:
+    fed.evaluate("() => { feed(true); host('a', 0, 0); }")
+    fed.wait_for_function("() => seen().step === 9")
+    fed.evaluate("() => { there = { ...there, running: false, more: false }; }")
+    fed.wait_for_function("() => rests.length === 1")
+    assert not fed.evaluate("read")["playing"]
+    fed.evaluate("() => { asked.length = 0; feed(false); }")
+    fed.wait_for_function("() => asked.length === 1")
+    fed.evaluate("() => { there = { ...there, total: 11 }; }")
+    fed.locator("[data-action=step]").click()
+    fed.wait_for_function("() => seen().step === 10")
+    assert fed.evaluate("() => rests.length") == 1, "the page knew that it rests"
+    fed.evaluate("() => unfeed()")
+
+
+@pytest.mark.browser
+def test_what_arrives_is_played_until_the_next(fed: Any) -> None:
+    """Eight steps at a time, each is seen."""
+    fed.evaluate("""() => {
+        window.drawn = new Set();
+        window.addEventListener("minillm-moment", ({ detail }) => drawn.add(detail.position));
+        there = { ...there, total: 8 };
+        feed(true);
+        host('a', 0, 0);
+    }""")
+    for total in (16, 24, 32):
+        fed.wait_for_function(f"() => drawn.has({total - 9})")
+        fed.evaluate(f"() => {{ there = {{ ...there, total: {total} }}; }}")
+    fed.wait_for_function("() => drawn.has(31)")
+    assert fed.evaluate("() => [...drawn].filter((position) => position >= 8).length") >= 20
+    fed.evaluate("() => unfeed()")
 
 
 @pytest.mark.browser

@@ -2,10 +2,11 @@
 // theme or fragment; the stage lives on between calls.
 //
 // Data may arrive twice, late or not at all, so chunks say where they start and the stage says how
-// far it is: data = {session, header, first, records, total, mode, running, options, height}, and
+// far it is: data = {session, header, first, records, total, mode, options, height}, and
 // the state `ack` = {session, next} asks for the record `next`. An ack costs a rerun: it is sent
-// at once when records are missing, and otherwise at most once a second. A long recording comes as
-// `packed` in place of `records`: js/packed.js.
+// where records are missing or what came need not come again. A long recording comes as
+// `packed` in place of `records`: js/packed.js. What grows comes by the event `minillm-feed` of the
+// window: js/host-streamlit-feed.js.
 //
 // `data.goto` = {step, select, order, heard} moves the mounted stage: when it changes, unless the host
 // spoke before it had heard the newest `state` = {serial, session, order, step, selection, playing},
@@ -16,7 +17,6 @@
 import { createStage } from "../stage.js";
 import { unpacked } from "./packed.js";
 
-const ACK_EVERY = 1000; // ms
 const HELD_STILL = { act() {}, select() {}, seekAlong() {} }; // leads a stage that only its host moves
 const mounts = new WeakMap();
 
@@ -24,7 +24,9 @@ export function mountStreamlit({ data, parentElement, setStateValue, setTriggerV
   let mount = mounts.get(parentElement);
   if (!mount) {
     mount = { root: document.createElement("div"), stage: null, session: null, next: 0,
-      acked: -1, ackedAt: -Infinity, timer: 0, serial: 0, order: 0, told: null, wanted: null };
+      acked: -1, serial: 0, order: 0, told: null, wanted: null };
+    mount.take = ({ detail }) => take(mount, detail);
+    window.addEventListener("minillm-feed", mount.take);
     parentElement.append(mount.root);
     mounts.set(parentElement, mount);
   }
@@ -32,7 +34,7 @@ export function mountStreamlit({ data, parentElement, setStateValue, setTriggerV
   mount.setTriggerValue = setTriggerValue;
   if (data) receive(mount, data);
   return () => {
-    clearTimeout(mount.timer);
+    window.removeEventListener("minillm-feed", mount.take);
     mount.look = null;
     mount.stage?.destroy();
     mount.root.remove();
@@ -55,7 +57,10 @@ function receive(mount, data) {
     mount.order = data.goto?.order ?? 0;
     mount.stage = createStage(mount.root, {
       ...data.options, mode: data.mode, ...beginning(data),
-      onControl: (control) => mount.setTriggerValue("control", control),
+      onControl: (control) => {
+        mount.setTriggerValue("control", control);
+        window.dispatchEvent(new CustomEvent("minillm-control"));
+      },
       onState: (state) => hear(mount, state),
       tellEvery: () => mount.tellEvery,
       leader: data.follow ? () => (mount.steering ? null : HELD_STILL) : undefined,
@@ -72,21 +77,31 @@ function receive(mount, data) {
     if (!mount.unpacking) unpack(mount, data);
     return;
   }
-  const skip = mount.next - data.first;
-  if (skip < 0) {
-    acknowledge(mount, 0); // a gap: ask again
-  } else if (skip < data.records.length || !mount.loaded) {
-    const fresh = data.records.slice(skip);
-    mount.next += fresh.length;
-    if (mount.loaded) mount.stage.append(fresh);
-    else mount.stage.load(data.header, fresh);
+  const fresh = unseen(mount, data);
+  if (!mount.loaded && mount.next >= data.first) {
+    mount.stage.load(data.header, fresh);
     mount.loaded = true;
-  }
-  if (data.mode === "live") mount.stage.setEngine(Boolean(data.running));
+  } else if (fresh.length) mount.stage.append(fresh);
+  mount.next += fresh.length;
   mount.stage.setTheme(data.options?.theme ?? "auto");
   if (data.goto) steer(mount, data.goto);
-  const more = data.total > mount.next;
-  if (mount.next !== mount.acked && (more || mount.heavy || data.follow || data.mode === "live")) acknowledge(mount, more ? 0 : ACK_EVERY);
+  const news = mount.next !== mount.acked && (mount.heavy || data.follow || data.total > mount.next);
+  if (news || mount.next < data.first) acknowledge(mount);
+}
+
+/** Those records that the stage does not have; none behind a gap. */
+function unseen({ next }, { first, records }) {
+  return next < first ? [] : records.slice(next - first);
+}
+
+/** What the recording on the stage has grown by; the one who brings it reads there what is next. */
+function take(mount, detail) {
+  if (detail.session !== mount.session || !mount.loaded) return;
+  const fresh = unseen(mount, detail);
+  mount.next += fresh.length;
+  if (fresh.length) mount.stage.append(fresh);
+  if ("running" in detail) mount.stage.setEngine(detail.running);
+  detail.next = mount.next;
 }
 
 async function unpack(mount, data) {
@@ -137,12 +152,7 @@ export function steer(mount, { step, select, order = 0, heard }) {
   mount.steering = false;
 }
 
-function acknowledge(mount, every) {
-  clearTimeout(mount.timer);
-  const wait = Math.max(0, mount.ackedAt + every - performance.now());
-  mount.timer = setTimeout(() => {
-    mount.acked = mount.next;
-    mount.ackedAt = performance.now();
-    mount.setStateValue("ack", { session: mount.session, next: mount.next });
-  }, wait);
+function acknowledge(mount) {
+  mount.acked = mount.next;
+  mount.setStateValue("ack", { session: mount.session, next: mount.next });
 }

@@ -5,7 +5,9 @@
 import { SPEEDS } from "./controls.js";
 import { nextAfter, pointOf } from "./timeline.js";
 
-const CATCH_UP = 0.25; // s in which a chunk that arrived is played
+const CATCH_UP = 250; // ms in which a chunk that arrived is played when no other is expected
+const SWIFT = 0.03; // steps per ms at least, then
+const SELDOM = 1000; // ms between two chunks above which they do not come regularly
 const TRUST = 2000; // ms the host has to confirm what was asked of the engine
 
 export function createPlayer({ live, onControl }) {
@@ -17,6 +19,8 @@ export function createPlayer({ live, onControl }) {
   let carry = 0;
   let held = 0; // ms for which playing rests on the frame it begins with
   let asked = -Infinity;
+  let grownAt = -Infinity;
+  let pace = 0; // steps per ms at which what has arrived lasts until the next chunk
 
   function reset(recording) {
     player.timeline = recording.timeline;
@@ -29,6 +33,13 @@ export function createPlayer({ live, onControl }) {
   }
 
   function grow(length) {
+    if (length > player.length) {
+      if (player.position === player.length - 1) carry = 1; // its first step at once
+      const now = performance.now();
+      const apart = now - grownAt;
+      grownAt = now;
+      pace = (length - 1 - player.position) / (player.engineRunning && apart < SELDOM ? apart : CATCH_UP);
+    }
     player.length = length;
     if (player.position < 0 && length) player.position = 0;
   }
@@ -123,8 +134,8 @@ export function createPlayer({ live, onControl }) {
     const last = player.length - 1;
     const before = player.position;
     if (live && player.following) {
-      const behind = last - before;
-      carry += (elapsed / 1000) * Math.max(30, behind / CATCH_UP);
+      const swift = Math.max(SWIFT, (last - before) / CATCH_UP);
+      carry += elapsed * (player.engineRunning ? pace : swift);
       player.position = Math.min(last, before + Math.floor(carry));
       carry = player.position === last ? 0 : carry % 1;
     } else if (player.playing && held > 0) {
