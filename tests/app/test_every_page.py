@@ -171,3 +171,26 @@ def test_a_page_fits_its_window(
         assert english(one) == []
     one.page.close()
     assert one.complaints == []
+
+
+@pytest.mark.parametrize("page", ["live", "compare"])
+def test_a_presentation_fits_a_small_window(browser: Any, address: str, page: str) -> None:
+    one = Tab(browser, f"{address}/{link(page, 'en')}&present=on", first=STAGE)
+    width, height = WINDOWS["1280"]
+    one.page.set_viewport_size({"width": width, "height": height})
+    rest(one)
+    stages = one.page.locator(".minillm-stage.ms-present")
+    assert stages.count() == (2 if page == "compare" else 1)
+    for stage in stages.all():
+        step, lanes, blocks, sentence, words = (
+            stage.locator(part).first.evaluate("node => node.getBoundingClientRect().toJSON()")
+            for part in (
+                *(".ms-step", ".ms-timeline", ".ms-blocks-canvas", ".ms-narration"),
+                ".ms-narration > :first-child",
+            )
+        )
+        assert step["right"] <= width
+        assert lanes["bottom"] <= height
+        assert blocks["height"] >= 40
+        assert words["height"] <= sentence["height"], "the whole sentence is seen"
+    one.page.close()
