@@ -48,7 +48,6 @@ def open_lessons(
         f"--ServerApp.root_dir={folder.resolve()}",
         f"--LabApp.default_url=/lab/tree/{language}/{FIRST}",
     ]
-    arguments.append("--LabApp.news_url=None")  # no question about news before the first lesson
     if port is not None:
         arguments.append(f"--ServerApp.port={port}")
     if not browser:

@@ -58,6 +58,11 @@ def built(source: Source) -> Iterator[tuple[Path, str]]:
             yield FORMS[form] / language / f"{source.name}.ipynb", content
 
 
+def cell_id(lesson: str, number: int) -> str:
+    """Of the source's cell `number`, in every notebook that has it."""
+    return f"{lesson[:2]}-{number:03d}"
+
+
 @dataclass(frozen=True)
 class _Notebook:
     source: Source
@@ -168,7 +173,7 @@ class _Notebook:
         return terms[key]
 
     def _id(self, number: int) -> str:
-        return f"{self.source.name[:2]}-{number:03d}"
+        return cell_id(self.source.name, number)
 
 
 def _markdown(text: str) -> Cell:

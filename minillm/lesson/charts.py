@@ -52,10 +52,10 @@ def line_chart(
         encoding["color"] = alt.Color(
             **about, scale=alt.Scale(domain=names, range=list(HUES[:count]))
         )
-        encoding["strokeDash"] = alt.StrokeDash(
-            **about, scale=alt.Scale(domain=names, range=DASHES[:count])
-        )
-        if points:
+        dashes = alt.Scale(domain=names, range=DASHES[:count])
+        encoding["strokeDash"] = alt.StrokeDash(**about, scale=dashes)
+        if points:  # these are what the legend shows
+            encoding["strokeDash"] = encoding["strokeDash"].legend(None)
             encoding["shape"] = alt.Shape(
                 **about, scale=alt.Scale(domain=names, range=list(SHAPES[:count]))
             )
