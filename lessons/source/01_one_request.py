@@ -307,10 +307,10 @@ bar_chart(
 )
 
 # %% [markdown] lang="en"
-# The paper says 800 KB for OPT-13B (Kwon et al., vLLM, SOSP'23, section 3). Llama-2-70B is five times as large and keeps less, since eight of its query heads share one KV head ([[gqa]]). With seven requests the GPU is full, whatever it could compute: this is why memory decides how many can be served at once, and why four of these lessons are about it.
+# The paper says 800 KB for OPT-13B (Kwon et al., vLLM, SOSP'23, section 3). Llama-2-70B is five times as large and keeps less, since eight of its query heads share one KV head ([[gqa]]). With seven requests the GPU is full, whatever it could compute: this is why memory decides how many can be served at once, and why several of these lessons are about it.
 
 # %% [markdown] lang="zh"
-# 论文里 OPT-13B 的数字是 800 KB（Kwon et al., vLLM, SOSP'23，第 3 节）。Llama-2-70B 是它的五倍大，保留的却更少，因为它每八个查询头共用一个 KV 头（[[gqa]]）。七个请求就占满了 GPU，不管它还能算多少：这就是为什么内存决定了能同时服务多少请求，也是为什么有四课都在讲它。
+# 论文里 OPT-13B 的数字是 800 KB（Kwon et al., vLLM, SOSP'23，第 3 节）。Llama-2-70B 是它的五倍大，保留的却更少，因为它每八个查询头共用一个 KV 头（[[gqa]]）。七个请求就占满了 GPU，不管它还能算多少：这就是为什么内存决定了能同时服务多少请求，也是为什么有好几课都在讲它。
 
 # %% [markdown] lang="en"
 # ## 1.5 Your turn: attention with a KV cache
