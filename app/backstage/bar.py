@@ -12,7 +12,7 @@ from minillm.kv_cache.memories import MEMORIES
 from minillm.scheduling.systems import SYSTEMS
 from minillm.workload.scenes import SCENES
 
-ROW, QUESTION = 50, 28  # CSS px
+ROW, QUESTION, NOTE = 50, 28, 61  # CSS px; a note is of one line, mostly
 
 
 def draw(session: Session) -> None:
@@ -35,7 +35,8 @@ def draw(session: Session) -> None:
 def height(session: Session) -> int:
     """CSS px that the bar takes."""
     hides = session.look.hides
-    return (not hides("bar")) * ROW + (not hides("question")) * QUESTION
+    notes = NOTE * len(session.notes())
+    return (not hides("bar")) * ROW + (not hides("question")) * QUESTION + notes
 
 
 def scene_box(session: Session) -> None:

@@ -157,7 +157,9 @@ def test_own_prompts_join_the_queue_and_hostile_ones_are_inert(tab: Any) -> None
 def test_impossible_settings_are_said_above_the_stage(tab: Any) -> None:
     one = tab("?num_blocks=7&max_num_seqs=4000")
     one.button("Run live").click()
-    one.page.get_by_text("max_num_seqs 4000 is above").wait_for()
+    one.page.get_by_text("max_num_seqs 4,000 is above").wait_for()
+    play = one.page.locator("[data-action=play]").bounding_box()
+    assert play["y"] + play["height"] <= 720, "the note pushes nothing off the window"
     assert not one.read()["live"]
     one.picture("impossible")
 
