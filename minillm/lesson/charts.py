@@ -38,15 +38,15 @@ def line_chart(
     at the axes, so give them units. `log`: both axes."""
     scale = alt.Scale(type="log") if log else alt.Scale(zero=True)
     encoding: dict[str, Any] = {
-        "x": alt.X(_field(x), type="quantitative", title=x, scale=scale),
-        "y": alt.Y(_field(y), type="quantitative", title=y, scale=scale),
+        "x": alt.X("x", type="quantitative", title=x, scale=scale),
+        "y": alt.Y("y", type="quantitative", title=y, scale=scale),
     }
     mark: dict[str, Any] = {"strokeWidth": 2.5, "color": HUES[0]}
     if points:
         mark["point"] = {"size": 60, "filled": True} | ({} if color else {"color": HUES[0]})
     if color:
         names = list(dict.fromkeys(row[color] for row in rows))
-        about: dict[str, Any] = {"shorthand": _field(color), "type": "nominal"}
+        about: dict[str, Any] = {"shorthand": "color", "type": "nominal"}
         about["legend"] = alt.Legend(title=None, orient="top")
         count = len(names)
         encoding["color"] = alt.Color(
@@ -59,7 +59,7 @@ def line_chart(
             encoding["shape"] = alt.Shape(
                 **about, scale=alt.Scale(domain=names, range=list(SHAPES[:count]))
             )
-    chart = alt.Chart(alt.Data(values=list(rows))).mark_line(**mark).encode(**encoding)
+    chart = alt.Chart(_data(rows, x=x, y=y, color=color)).mark_line(**mark).encode(**encoding)
     return finished(chart.properties(width=width, height=HEIGHT, title=title))
 
 
@@ -68,19 +68,21 @@ def bar_chart(
 ) -> alt.TopLevelMixin:
     """A bar of length `x` for each row, named by `y` and with its figure at its end."""
     order = [row[y] for row in rows]
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
-        y=alt.Y(_field(y), type="nominal", sort=order, title=None, axis=alt.Axis(labelLimit=320)),
-        x=alt.X(_field(x), type="quantitative", title=x),
+    base = alt.Chart(_data(rows, x=x, y=y)).encode(
+        y=alt.Y("y", type="nominal", sort=order, title=None, axis=alt.Axis(labelLimit=320)),
+        x=alt.X("x", type="quantitative", title=x),
     )
     bars = base.mark_bar(color=HUES[0], height={"band": 0.6})
     figures = base.mark_text(align="left", dx=5, fontSize=15).encode(
-        text=alt.Text(_field(x), type="quantitative", format=",.3~r")
+        text=alt.Text("x", type="quantitative", format=",.3~r")
     )
     return finished(
         alt.layer(bars, figures).properties(width=width, height=44 * len(rows), title=title)
     )
 
 
-def _field(name: str) -> str:
-    """A field whose name may have dots and brackets in it."""
-    return "".join(f"\\{char}" if char in ".[]" else char for char in name)
+def _data(rows: Sequence[Row], **columns: str | None) -> alt.Data:
+    """The figures by the channel that shows them: their own names may be any text, and Vega would
+    read dots, colons and quotes in a field's name."""
+    named = {channel: name for channel, name in columns.items() if name}
+    return alt.Data(values=[{key: row[name] for key, name in named.items()} for row in rows])

@@ -40,6 +40,7 @@ class Exercise:
 # By name, since most of them load torch.
 LESSONS: dict[str, tuple[str, ...]] = {
     "01_one_request": ("attend",),
+    "06_batching": ("select",),
 }
 
 

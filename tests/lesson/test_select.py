@@ -1,0 +1,26 @@
+"""Lesson 6's judge: right answers pass, and each mistake is named, however it is written."""
+
+from __future__ import annotations
+
+import pytest
+from wrong_selects import RIGHT, WRONG, function
+
+from minillm.lesson.exercise import Wrong
+from minillm.lesson.exercises.select import judge
+from minillm.messages import LANGUAGES, say
+
+
+@pytest.mark.parametrize("code", RIGHT, ids=["one loop", "those who run, then the others"])
+def test_right_answers_pass(code: str) -> None:
+    judge(function(code))
+
+
+@pytest.mark.parametrize("variant", [0, 1])
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_mistake_is_named(mistake: str, variant: int) -> None:
+    key, *codes = WRONG[mistake]
+    with pytest.raises(Wrong) as wrong:
+        judge(function(codes[variant]))
+    assert wrong.value.key == f"lesson_06.{key}"
+    for language in LANGUAGES:
+        assert say(language, wrong.value.key, **wrong.value.values)
