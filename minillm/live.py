@@ -38,6 +38,7 @@ class LiveRun:
         self._gate = threading.Condition()
         self._playing = False
         self._steps_asked = 0
+        self._stepping = False
         self._pace = pace
         self._closed = False
         self._problem: str | None = None
@@ -101,6 +102,12 @@ class LiveRun:
         return self._playing
 
     @property
+    def stepping(self) -> bool:
+        """A step is in progress, or will be though the run is paused. Once this is False and the
+        run is not playing, all that it did is recorded."""
+        return self.alive and (self._stepping or self._steps_asked > 0)
+
+    @property
     def pace(self) -> float:
         return self._pace
 
@@ -142,6 +149,7 @@ class LiveRun:
             while self._wait_for_turn():
                 began = time.monotonic()
                 self._driver.step()
+                self._stepping = False
                 self._cpu_seconds = time.thread_time()
                 self._rest(began)
         except Exception as error:
@@ -160,10 +168,9 @@ class LiveRun:
                     self._obey(self._commands[0])
                     self._commands.popleft()  # only now: `idle` looks from another thread
                 if not self._driver.finished:
-                    if self._playing:
-                        return True
-                    if self._steps_asked:
-                        self._steps_asked -= 1
+                    if self._playing or self._steps_asked:
+                        self._stepping = True
+                        self._steps_asked -= not self._playing
                         return True
                 else:
                     self._steps_asked = 0

@@ -39,7 +39,7 @@ def _asked() -> argparse.Namespace:
 
 @st.cache_resource(show_spinner=False)
 def feeds() -> WeakValueDictionary[str, Shown]:
-    """What browsers may ask for, by its session's name: nobody can guess it."""
+    """What browsers may ask for, by its token: nobody can guess it."""
     return WeakValueDictionary()
 
 

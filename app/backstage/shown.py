@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import threading
 import uuid
 from collections.abc import Callable
@@ -26,19 +27,20 @@ STILL = 5  # looks that bring nothing, after which a pause is taken to be comple
 @dataclass
 class Shown:
     """A trace with the lines that the stage asks for, as they stand in a file. `session` names it
-    to the stage; `records` only grows."""
+    to the stage, of the followers too; `token` lets the visitor's own page alone fetch what it has
+    grown by; `records` only grows."""
 
     trace: Trace
     source: str  # what it is, in words
     run: LiveRun | None = None
     start: int | None = None  # the step shown first
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     header: dict[str, Any] = field(init=False)
     records: list[bytes] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     _lives: tuple[int, Lives] | None = None
     _still: int = 0  # looks in a row that brought nothing
-    _expected: int = 0  # records that were asked for
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -51,14 +53,14 @@ class Shown:
         """Take over the steps that a live run has made since; from any thread."""
         if self.run is not None:
             with self._lock:
+                stepping = self.run.stepping  # first: what ends meanwhile is looked for again
                 fresh = self.run.recorder.encoded_since(len(self.records))
                 self.records += fresh
-                self._still = 0 if fresh else self._still + 1
+                self._still = 0 if fresh or stepping else self._still + 1
 
-    def expect_more(self, steps: int = 0) -> None:
-        """Something was asked of the engine: its answer, or that many steps, will come."""
+    def expect_more(self) -> None:
+        """Something was asked of the engine: its answer will come."""
         self._still = 0
-        self._expected = max(self._expected, len(self.records) + steps)
 
     def lives(self) -> Lives:
         """What each request did and whom it waited for, in the steps there are now."""
@@ -76,11 +78,7 @@ class Shown:
     @property
     def grows(self) -> bool:
         """More steps may come: a view has to look again."""
-        run = self.run
-        if run is None:
-            return False
-        waited_for = run.alive and not run.idle and len(self.records) < self._expected
-        return self.engine_runs or waited_for or self._still < STILL
+        return self.run is not None and (self.engine_runs or self._still < STILL)
 
 
 def live(run: LiveRun) -> Shown:

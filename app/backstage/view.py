@@ -93,10 +93,10 @@ def _stage(session: Session, grew: bool, height: int) -> None:
 
 def _feed(session: Session, grew: bool) -> None:
     shown = session.shown
-    feeds()[shown.session] = shown
+    feeds()[shown.token] = shown
     feed(
         key=FEED,
-        token=shown.session,
+        token=shown.token,
         session=shown.session,
         language=language(),
         more=grew,
@@ -145,4 +145,4 @@ def obey(session: Session) -> None:
         run.step()
     elif action == "speed":
         run.set_pace(FULL_SPEED if value is None else float(value))
-    session.shown.expect_more(steps=1 if action == "step" else 0)
+    session.shown.expect_more()

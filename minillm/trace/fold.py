@@ -37,6 +37,8 @@ from minillm.trace.state import State, TraceError, in_order
 
 __all__ = ["State", "TraceError", "apply", "close", "decide", "run"]
 
+MOST_TIME = 2**63 - 1  # ns: what 64 bits hold
+
 
 def apply(state: State, step: Step) -> State:
     """Advance `state` by `step`, in place; returns it. Raises TraceError on a contradiction."""
@@ -71,6 +73,7 @@ def decide(state: State, step: Step) -> None:
         )
     if step.duration < 0:
         raise TraceError(f"lasts {step.duration} ns; time never runs backwards")
+    _check_time("ends", step.start + step.duration)
     for id in state.left:
         del state.number[id]
         gone = state.sequences.pop(id)
@@ -105,11 +108,17 @@ def close(state: State, closing: Closing) -> State:
         raise TraceError(
             f"the run is closed at {closing.time} ns, before its last step ended ({state.time} ns)"
         )
+    _check_time("the run is closed", closing.time)
     state.wasted = ()
     _begin(state)
     _apply_events(state, closing.events, closing.time)
     state.time = closing.time
     return state
+
+
+def _check_time(what: str, time: int) -> None:
+    if time > MOST_TIME:
+        raise TraceError(f"{what} at {time} ns, which is more than 64 bits hold")
 
 
 def _begin(state: State) -> None:

@@ -74,6 +74,13 @@ def test_nobody_guesses(ask: Any) -> None:
     assert (reply.status_code, reply.content) == (204, b"")
 
 
+def test_who_follows_cannot_fetch(ask: Any, run_of: Any) -> None:
+    """The session is told to all who see the stage, and known to them when the class is over."""
+    ask.open[run_of.token] = run_of
+    assert ask(run_of.token, next=0).status_code == 200
+    assert ask(run_of.session, next=0).status_code == 204
+
+
 def test_two_who_look_at_once_take_each_step_over_once(run_of: Any) -> None:
     start = threading.Barrier(8)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 
 import pytest
 from backstage import shown as module
@@ -13,6 +14,7 @@ from backstage.shown import from_bundle, from_file, live
 
 from minillm.recordings import bundled, names
 from minillm.trace.fold import TraceError
+from minillm.workload.driver import WorkloadDriver
 from minillm.workload.scenes import SCENES
 
 
@@ -73,20 +75,29 @@ def test_a_live_run_is_looked_at_until_nothing_more_comes(pocket, until) -> None
     desk.close()
 
 
-def test_a_step_that_was_asked_for_is_waited_for(pocket, until) -> None:
-    desk = Desk(EngineRoom())
-    run = desk.start(pocket, Choice(pace=2.0))
-    run.pause()
+def test_the_step_in_progress_is_waited_for(pocket, until, monkeypatch) -> None:
+    """However long it takes: a pause lets it end."""
+    desk, gate = Desk(EngineRoom()), threading.Semaphore(0)
+    make_step = WorkloadDriver.step
+    monkeypatch.setattr(WorkloadDriver, "step", lambda self: (gate.acquire(), make_step(self)))
+    run = desk.start(pocket, Choice(pace=0.0))
     shown = live(run)
-    shown.catch_up()
-    shown.expect_more(steps=1)
+    until(lambda: run.stepping)
+    run.pause()
+    shown.expect_more()
     for _ in range(3 * module.STILL):
-        shown._still += 1
+        shown.catch_up()
     assert shown.grows
-    before = len(shown.records)
+    assert not shown.records
+    gate.release()
+    until(lambda: not run.stepping)
+    assert shown.grows
+    shown.catch_up()
+    assert len(shown.records) == 1
     run.step()
-    until(lambda: (shown.catch_up(), len(shown.records) > before)[1])
+    assert run.stepping, "it has been asked for"
     desk.close()
+    gate.release()
 
 
 def test_a_file_of_another_kind_is_refused_with_line_and_reason() -> None:

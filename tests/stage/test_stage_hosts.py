@@ -215,13 +215,14 @@ FEED = """async ([code, header, records]) => {
     const parentElement = document.getElementById("host").attachShadow({ mode: "open" });
     window.asked = [];
     window.rests = [];
+    window.answers = 200;
     window.there = { session: "a", total: 10, running: true, more: true, line: "10 steps" };
     window.fetch = async (address) => {
         const query = new URL(address).searchParams;
         asked.push([new URL(address).pathname, Number(query.get("next")), query.get("lang")]);
         const first = Number(query.get("next"));
         const fresh = records.slice(first, Math.min(first + 8, there.total));
-        return { status: 200, json: async () => ({ ...there, first, records: fresh }) };
+        return { status: answers, json: async () => ({ ...there, first, records: fresh }) };
     };
     window.feed = (more) => {
         window.unfeed = mount({ data: { token: "t", session: "a", language: "en", more },
@@ -275,6 +276,18 @@ def test_a_feed_rests_with_the_engine_and_wakes_with_the_controls(fed: Any) -> N
     fed.locator("[data-action=step]").click()
     fed.wait_for_function("() => seen().step === 10")
     assert fed.evaluate("() => rests.length") == 1, "the page knew that it rests"
+    fed.evaluate("() => unfeed()")
+
+
+@pytest.mark.browser
+def test_a_feed_outlives_a_server_in_front_that_cannot_answer(fed: Any) -> None:
+    fed.evaluate("() => { feed(true); host('a', 0, 0); }")
+    fed.wait_for_function("() => seen().step === 9")
+    fed.evaluate("() => { asked.length = 0; answers = 503; there = { ...there, total: 12 }; }")
+    fed.wait_for_function("() => asked.length === 1")
+    fed.evaluate("() => { answers = 200; }")
+    fed.wait_for_function("() => seen().step === 11")
+    assert fed.evaluate("() => rests.length") == 0
     fed.evaluate("() => unfeed()")
 
 

@@ -223,6 +223,7 @@ def test_waits_hold_until_they_are_written_again() -> None:
         (step(2, 10), "without a gap"),
         (step(1, 9), "before the step in front of it ended"),
         (Step(index=1, start=10, duration=-1), "never runs backwards"),
+        (Step(index=1, start=2**62, duration=2**62), "more than 64 bits hold"),
         (step(1, 10, prefills=(("x", 1),)), "'x', which is not in the engine"),
         (step(1, 10, prefills=(("a", 1),)), "in phase decode"),
         (step(1, 10, events=(Free("x"),)), "'x', which is not in the engine"),

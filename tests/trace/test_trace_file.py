@@ -181,6 +181,8 @@ STEP = Step(index=0, start=0, duration=1, events=(Added("a", 0, 3, 1),))
             _lines(HEADER, STEP, Step(index=1, start=0, duration=1)),
             "line 3: step 1: starts at 0 ns, before",
         ),
+        (_lines(HEADER, Step(index=0, start=0, duration=10**30)), "line 2: step 0: ends at 10"),
+        (_lines(HEADER, Closing(closing="complete", time=10**30)), "line 2: the run is closed at"),
         (
             _lines(HEADER, Closing(closing="complete", time=0, events=(Finished("x", "stop"),))),
             "line 2: speaks of sequence 'x'",

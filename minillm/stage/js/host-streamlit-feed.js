@@ -54,7 +54,8 @@ async function look(feed) {
     const reply = await fetch(`${base()}/feed/${token}?next=${next}&lang=${language}`,
       { signal: asking.signal, cache: "no-store" });
     if (reply.status === 200) hear(feed, await reply.json());
-    else rest(feed);
+    else if (reply.status === 204) rest(feed);
+    else schedule(feed, LOST); // a server in front of the app's that cannot reach it now
   } catch {
     if (feed.asking === asking && !asking.signal.aborted) schedule(feed, LOST);
   }
