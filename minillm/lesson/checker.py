@@ -14,6 +14,7 @@ import tempfile
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
+from types import FunctionType
 
 import cloudpickle
 
@@ -100,16 +101,24 @@ def _source(function: Function | Submission) -> tuple[str, Sequence[str]]:
     """The file that defines `function`, and its lines, of a notebook's cell too."""
     if isinstance(function, Submission):
         return FILENAME, function.code.splitlines(keepends=True)
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    if code is None:
-        return "", ()
-    return code.co_filename, linecache.getlines(code.co_filename)
+    for each in _functions(function):
+        filename = each.__code__.co_filename
+        return filename, linecache.getlines(filename)
+    return "", ()
+
+
+def _functions(function: Function) -> list[FunctionType]:
+    """The function itself; of a class, its methods."""
+    parts = vars(function).values() if isinstance(function, type) else [inspect.unwrap(function)]
+    return [part for part in parts if isinstance(part, FunctionType)]
 
 
 def _heavy(function: Function | Submission) -> str:
     """Which of the notebook's objects that `function` refers to cannot go to another process."""
+    assert not isinstance(function, Submission)
+    used = [inspect.getclosurevars(each).globals for each in _functions(function)]
     found = []
-    for name, value in inspect.getclosurevars(function).globals.items():  # type: ignore[arg-type]
+    for name, value in {name: value for names in used for name, value in names.items()}.items():
         try:
             cloudpickle.dumps(value)
         except Exception:

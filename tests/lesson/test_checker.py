@@ -19,14 +19,16 @@ from minillm.messages import say
 HEAD = "import torch\nfrom minillm.lesson.attention import masked_attention\n"
 
 
-def checked(checker: Checker, body: str, *, seconds: float = 10.0, **names: Any) -> Verdict:
-    """The verdict on code typed into a notebook's cell."""
+def checked(
+    checker: Checker, body: str, name: str = "attend", *, seconds: float = 10.0, **names: Any
+) -> Verdict:
+    """The verdict on what code typed into a notebook's cell defines as `name`."""
     code = HEAD + body
     linecache.cache["<cell>"] = (len(code), None, code.splitlines(keepends=True), "<cell>")
     names["__name__"] = "__main__"
     exec(compile(code, "<cell>", "exec"), names)
-    exercise = replace(find_exercise("attend"), seconds=seconds)
-    return checker.check(exercise, names["attend"])
+    exercise = replace(find_exercise(name), seconds=seconds)
+    return checker.check(exercise, names[name])
 
 
 def test_what_is_right_passes(checker: Checker) -> None:
@@ -70,6 +72,16 @@ def test_what_it_prints_is_shown(checker: Checker) -> None:
 def test_objects_of_the_notebook_that_cannot_leave_it_are_named(checker: Checker) -> None:
     body = "def attend(cache, layer, q, k, v):\n    return lock, torch\n"
     verdict = checked(checker, body, lock=threading.Lock())
+    assert verdict.key == "lessons.uses_outside"
+    assert verdict.values == {"names": "lock"}
+
+
+def test_a_class_is_an_answer_too(checker: Checker) -> None:
+    body = "class BlockAllocator:\n    def __init__(self, num_blocks, block_size):\n        {}\n"
+    verdict = checked(checker, body.format("return 1 / 0"), "BlockAllocator")
+    assert verdict.key == "lessons.raised"
+    assert "return 1 / 0" in verdict.where
+    verdict = checked(checker, body.format("lock"), "BlockAllocator", lock=threading.Lock())
     assert verdict.key == "lessons.uses_outside"
     assert verdict.values == {"names": "lock"}
 
