@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,7 +33,7 @@ async def _answer(request: Request) -> Response:
     shown.catch_up()
     told = streamlit_feed.answer(
         shown.records,
-        int(asked) if asked.isdecimal() and asked.isascii() else None,
+        int(asked) if re.fullmatch("[0-9]{1,15}", asked) else None,
         session=shown.session,
         running=shown.engine_runs,
         more=shown.grows,

@@ -61,7 +61,7 @@ def test_a_feed_says_when_no_more_will_come(ask: Any, run_of: Any) -> None:
     assert not answers[-1]
 
 
-@pytest.mark.parametrize("asked", ["-1", "x", "1e9", "", "²"])
+@pytest.mark.parametrize("asked", ["-1", "x", "1e9", "", "²", "9" * 5000])
 def test_nonsense_is_answered_with_nothing_new(ask: Any, run_of: Any, asked: str) -> None:
     ask.open["t"] = run_of
     reply = ask("t", next=asked, lang="../x")
