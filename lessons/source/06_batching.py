@@ -65,7 +65,7 @@ ANSWERS = (12, 200, 30, 20, 16, 60, 24, 180, 40, 10, 90, 28)
 PLACES = 4
 
 #:en `output_len` fixes where each answer ends; no scheduler can see it
-#:zh `output_len`规定每个回答在哪里结束；调度器看不到它
+#:zh `output_len` 规定每个回答在哪里结束；调度器看不到它
 twelve = [
     RequestSpec(arrival_time=0 if n < PLACES else n * 1e-4, prompt_len=32, output_len=length)
     for n, length in enumerate(ANSWERS)
@@ -79,7 +79,7 @@ def scheduler_of(choice):
     return Selecting(choice) if callable(choice) else choice
 
 
-def serve(choice, workload, places=PLACES, rounds=3):
+def serve(choice, workload, places=PLACES, num_blocks=64, rounds=3):
     """The trace of an engine that serves `workload`; of several rounds, the fastest."""
     traces = []
     for _round in range(rounds):
@@ -87,6 +87,7 @@ def serve(choice, workload, places=PLACES, rounds=3):
             llm.loaded,
             scheduler=scheduler_of(choice),
             max_num_seqs=places,
+            num_blocks=num_blocks,
             enable_prefix_caching=False,
         )
         driver = WorkloadDriver(own.engine, workload)
@@ -222,10 +223,10 @@ lesson.predict("steps", ..., unit=_("steps", "步"))
 #
 # Of a request you need:
 #
-# | | |
+# | attribute | what it says |
 # |---|---|
 # | `request.status` | `Status.WAITING` or `Status.RUNNING` |
-# | `request.arrival_time` | ns |
+# | `request.arrival_time` | when it arrived, ns |
 # | `request.num_uncomputed_tokens` | tokens that it would compute in this step |
 # | `request.max_total_tokens` | KV slots that it may come to need |
 
@@ -246,7 +247,7 @@ lesson.predict("steps", ..., unit=_("steps", "步"))
 #
 # 你需要用到请求的这些属性：
 #
-# | | |
+# | 属性 | 含义 |
 # |---|---|
 # | `request.status` | `Status.WAITING`（等待）或 `Status.RUNNING`（运行） |
 # | `request.arrival_time` | 到达时间，ns |
@@ -311,7 +312,7 @@ lesson.measured("steps", len(mine.steps))
 
 # %%
 lesson.needs(select)
-lesson.compare(static, mine, height=1000, names=["static", _("yours", "你的")])
+lesson.compare(static, mine, height=720, names=["static", _("yours", "你的")])
 
 # %%
 lesson.needs(select)
@@ -370,14 +371,14 @@ line_chart(
 )
 
 # %% [markdown] lang="en"
-# The static line has three steps, one for each batch: whatever a request asked for, its batch decides when it ends. In the other line short answers are short. Who has the longest answer gains least, since it was itself what the others waited for.
+# The static line has three levels, one for each batch: whatever a request asked for, its batch decides when it ends. In the other line short answers are short. Only request 1, whose answer is the longest of the first batch, gains nothing: it was what the others waited for, and now it shares every one of its steps with three live neighbours.
 #
 # ### The paper's example
 #
 # Orca's paper explains the idea with three requests that write 2, 4 and 6 tokens (section 3): computed request by request and iteration by iteration, a static batch takes 18, of which 12 write a token. Here on the real engine:
 
 # %% [markdown] lang="zh"
-# 静态的那条线有三级台阶，每个批次一级：不管请求要的是什么，何时结束由批次决定。另一条线上，短的回答就是短的。回答最长的请求得益最少，因为别人等的正是它。
+# 静态的那条线有三级台阶，每个批次一级：不管请求要的是什么，何时结束由批次决定。另一条线上，短的回答就是短的。只有请求 1 什么也没得到，它的回答是第一批里最长的：原先别人等的正是它，而现在它的每一步都要与三个活跃的邻居共用。
 #
 # ### 论文里的例子
 #
@@ -466,7 +467,7 @@ lesson.measured("equal", gains[0][GAIN])
 # Now the time of a step comes from a cost model: OPT-13B on an A100 with 40 GB. The KV pool has 15,728 slots, as in table 1 of the vLLM paper; prompts and answers are as long as ShareGPT's. First 150 requests all at once. **How many times as many tokens per second does your scheduler write as static?**
 
 # %% [markdown] lang="zh"
-# 曲线都从 1 开始：大家同时结束时，没有什么可赚的。然后曲线上升，因为批次中最长的离平均值越来越远，而批次越大，其中最长的也越长。所以，正是让 GPU 高效的大批次，让静态批处理变得浪费。
+# 曲线都从 1 开始：大家同时结束时，没有什么可省的。然后曲线上升，因为批次中最长的离平均值越来越远，而批次越大，其中最长的也越长。所以，正是让 GPU 高效的大批次，使静态批处理格外浪费。
 #
 # ## 6.7 数据中心的规模
 #
@@ -576,7 +577,7 @@ bar_chart(
 # %% picture="stall"
 lesson.needs(select)
 writers = [RequestSpec(prompt_len=16, output_len=length) for length in (60, 60, 60, 20)]
-stalled = serve(select, [*writers, RequestSpec(prompt_len=1500, output_len=5)])
+stalled = serve(select, [*writers, RequestSpec(prompt_len=1500, output_len=5)], num_blocks=128)
 TOKEN, GAP = _("token of the answer", "回答的第几个 token"), _("ms after the one before", "与前一个相隔的 ms")
 line_chart(
     [{TOKEN: n, GAP: gap / 1e6} for n, gap in enumerate(stalled.requests[0].itl, 2)],
@@ -593,7 +594,7 @@ line_chart(
 #
 # They all choose the batch anew at every step, whatever they call it: continuous batching, in-flight batching, iteration-level scheduling. What has changed since Orca are the two things in which your scheduler loses.
 #
-# | | who shares a step | memory |
+# | system | who shares a step | memory |
 # |---|---|---|
 # | FasterTransformer | nobody joins before the batch has ended | the maximum, reserved |
 # | Orca (OSDI'22), yours | whole prompts and decodes | the maximum, reserved |
@@ -609,7 +610,7 @@ line_chart(
 #
 # 它们都在每一步重新选择批次，只是叫法不同：连续批处理（continuous batching）、in-flight batching、迭代级调度。Orca 之后改变的，正是你的调度器输掉的那两点。
 #
-# | | 谁共用一步 | 内存 |
+# | 系统 | 谁共用一步 | 内存 |
 # |---|---|---|
 # | FasterTransformer | 批次结束之前谁也不能加入 | 按最大值预留 |
 # | Orca（OSDI'22），以及你的 | 整个提示词与解码 | 按最大值预留 |

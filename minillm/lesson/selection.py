@@ -28,7 +28,7 @@ class Selecting(Scheduler):
         limits = plan.budget.max_num_seqs, plan.budget.max_num_batched_tokens
         num_slots = plan.kv_cache.num_blocks * plan.kv_cache.block_size
         pool = [*plan.running, *waiting]
-        chosen = self._select(list(pool), *limits, num_slots)
+        chosen = list(self._select(list(pool), *limits, num_slots))
         for request in chosen:
             if request.status is Status.RUNNING:
                 plan.decode(request)

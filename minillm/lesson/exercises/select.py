@@ -45,7 +45,6 @@ class Left:
 def judge(select: Select) -> None:
     for limits, *requests in CASES:
         _trial(select, _pool(requests), limits)
-    _same_again(select)
     source = random.Random(6)
     for _case in range(60):
         _play(select, source)
@@ -258,7 +257,7 @@ def _room_unused(
     tokens, slots = request.num_uncomputed_tokens, request.max_total_tokens
     read, held = _spent(pool)
     names = {"request": request.request_id, "read": read, "held": held}
-    if read and read + tokens > limits.tokens >= tokens + len(batch):
+    if read and read + tokens > limits.tokens:
         raise Wrong("lesson_06.select_read_again", limit=limits.tokens, **names)
     if held and 2 * held + slots > limits.slots:
         raise Wrong("lesson_06.select_held_twice", limit=limits.slots, **names)
@@ -287,13 +286,6 @@ def _spent(pool: Sequence[Request]) -> tuple[int, int]:
 
 
 # ---- from step to step ----------------------------------------------------------------------
-
-
-def _same_again(select: Select) -> None:
-    """The same pool twice: the second choice is the first."""
-    requests = [_running(5, 10), *(_waiting(10, 10) for _ in range(4))]
-    first, second = (_trial(select, _pool(requests), Limits(seqs=3)) for _ in range(2))
-    assert len(first) == len(second)
 
 
 def _play(select: Select, source: random.Random) -> None:
