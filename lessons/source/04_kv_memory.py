@@ -54,7 +54,7 @@ from minillm.pocket.prompts import story_request, system_prompt
 #
 # The [[kv_cache]] of a request grows by one [[slot]] with each token, and nobody knows how long the answer will be. There are three ways to make room:
 #
-# - [[contiguous]]: when the request is admitted, it gets one run of slots, side by side, for the prompt and the longest answer that it may have. A run cannot grow later, since somebody else begins where it ends. So did all systems before 2023: their kernels read keys from consecutive addresses;
+# - [[contiguous]]: when the request is admitted, it gets one run of slots, side by side, for the prompt and the longest answer that it may have. A run cannot grow later, since somebody else begins where it ends. So did the systems before 2023: their kernels read keys from consecutive addresses;
 # - [[paged]], as in vLLM: it gets a [[block]] of 16 slots whenever the last one is full, from anywhere in memory. Its [[block_table]] lists them in order;
 # - token by token, as in LightLLM: the same with blocks of a single slot.
 #
@@ -141,22 +141,22 @@ line_chart(
 # %% [markdown] lang="en"
 # The requests are the same, the answers are the same to the last token, and so is the number of slots. Only who gets which of them differs; and with more requests in each step, fewer steps are needed.
 #
-# Paged memory lets everybody in at first, since a prompt needs one block. Then all of them grow, and when no block is left, the last one to come has to give its blocks back and begin again ([[preemption]]). It is the price of not reserving, and lesson 9 is about it.
+# Paged memory lets everybody in at first, since a prompt needs a block or two. Then all of them grow, and when no block is left, the last one to come has to give its blocks back and begin again ([[preemption]]). It is the price of not reserving, and lesson 9 is about it.
 #
-# See it. Both stages play the same requests. In the KV blocks above, look how little of each run is filled, and that the free blocks are of no use to those who wait; below, blocks of all colours lie among each other.
+# See it. Both stages play the same requests. Among the KV blocks of contiguous memory, look how little of each run is filled, and that the free blocks are of no use to those who wait; in paged memory, blocks of all colours lie among each other.
 
 # %% [markdown] lang="zh"
 # 请求相同，回答一字不差，槽位的总数也相同。不同的只是谁得到哪些槽位；每一步里的请求多了，需要的步数就少了。
 #
-# 分页内存一开始让所有请求都进来，因为一个提示词只需要一个块。接着它们都在增长，块用完的时候，最后来的就得交还它的块，以后重新开始（[[preemption]]）。这是不预留的代价，第 9 课专门讲它。
+# 分页内存一开始让所有请求都进来，因为一个提示词只需要一两个块。接着它们都在增长，块用完的时候，最后来的就得交还它的块，以后重新开始（[[preemption]]）。这是不预留的代价，第 9 课专门讲它。
 #
-# 来看看它。两个舞台播放同样的请求。看上面的 KV 块：每一段只填了多么小的一部分，空闲的块对排队的请求也毫无用处；下面则是各种颜色的块混杂在一起。
+# 来看看它。两个舞台播放同样的请求。看连续内存的 KV 块：每一段只填了很小的一部分，空闲的块对排队的请求也毫无用处；分页内存里则是各种颜色的块混在一起。
 
 # %%
 lesson.compare(traces[CONTIGUOUS], traces[PAGED], names=[CONTIGUOUS, PAGED], step=60)
 
 # %% [markdown] lang="en"
-# What holds a request together, if its blocks lie anywhere? Its block table. Here are those of three requests after step 60. Token *i* of a request is in block `table[i // 16]`, in slot `i % 16` of it: attention looks this up for every block that it reads. **In which block and slot is token 37 of request 2, in either memory?**
+# What holds a request together if its blocks lie anywhere? Its block table. Here are those of three requests after step 60. Token *i* of a request is in block `table[i // 16]`, in slot `i % 16` of it: attention looks this up for every block that it reads. **In which block and slot is token 37 of request 2, in either memory?**
 
 # %% [markdown] lang="zh"
 # 块可以在任何位置，那么一个请求靠什么连在一起？靠它的块表。下面是第 60 步之后的三张块表。请求的第 *i* 个 token 在块 `table[i // 16]` 的第 `i % 16` 个槽位：注意力每读一个块，都要这样查一次表。**在两种内存里，请求 2 的第 37 个 token 各在哪个块、哪个槽位？**
@@ -230,7 +230,7 @@ Table([_("memory, %", "内存，%"), *KINDS.values()], [split(name, trace) for n
 # Contiguous memory loses in three ways. A prompt of 15 tokens and 320 more need 21 blocks:
 #
 # - the short stories never fill theirs: *internal*;
-# - the long ones do, but late, and hold them from the start: *reserved*;
+# - the long ones nearly do, but late, and hold them from the start: *reserved*;
 # - the allocator of such systems gives runs whose lengths are powers of two, so that they fit together again when they are free: 21 become 32. And what is free besides is shorter than the next request wants. Both are *external*.
 #
 # In paged memory a request holds at most one block that is not full, and any free block serves anybody: hardly anything is lost. What is free at the end is that nobody is left to use it. Token by token, the last half-empty block goes, too; the price is a table with an entry for each token.
@@ -241,7 +241,7 @@ Table([_("memory, %", "内存，%"), *KINDS.values()], [split(name, trace) for n
 # 连续内存在三个地方有损失。15 个 token 的提示词加上 320 个 token，需要 21 个块：
 #
 # - 短故事永远填不满：这是*内部碎片*；
-# - 长故事填得满，但要到后来，却从一开始就占着：这是*预留*；
+# - 长故事差不多填满，但要到后来，却从一开始就占着：这是*预留*；
 # - 这类系统的分配器只给出长度为 2 的幂的段，以便归还之后能重新拼合：21 个变成了 32 个。除此之外，空闲的部分又比下一个请求需要的短。两者都是*外部碎片*。
 #
 # 在分页内存里，一个请求至多有一个没写满的块，而任何一个空闲块给谁都能用：几乎没有损失。最后空闲的那些，是因为已经没有人要用了。逐个 token 时，连最后那个半空的块也没有了；代价是一张每个 token 占一项的表。
@@ -353,7 +353,7 @@ Table(
 )
 
 # %% [markdown] lang="en"
-# Step by step, the same requests run: the scheduler asks how many blocks are free and gets the same answer. Only which block is whose differs, and no token depends on it.
+# Step by step, the same requests run: the scheduler asks how many blocks are free and gets the same answer. Only which block is whose differs, and no token depends on that.
 
 # %% [markdown] lang="zh"
 # 每一步运行的都是同样的请求：调度器问有多少空闲块，得到的回答相同。不同的只是哪个块归谁，而没有一个 token 取决于它。
@@ -363,10 +363,10 @@ lesson.needs(BlockAllocator)
 lesson.show(mine.trace, height=560, step=60)
 
 # %% [markdown] lang="en"
-# And what does the bookkeeping cost? A table grows by 100 blocks, one at a time, and is freed:
+# And what does the bookkeeping cost? A table grows to 100 blocks, one at a time, and is freed. Compare the time for one block with that of a step:
 
 # %% [markdown] lang="zh"
-# 记账本身要花多少时间？让一张表逐个增长到 100 个块，再释放：
+# 记账本身要花多少时间？让一张表逐个增长到 100 个块，再释放。把每个块的时间与一步的时间比一比：
 
 # %%
 lesson.needs(BlockAllocator)
@@ -462,7 +462,7 @@ lesson.needs(BlockAllocator)
 lesson.show(trace, height=560, step=busiest)
 
 # %% [markdown] lang="en"
-# Two branches hold the text, not one. Request 1 was admitted in the same step as request 0, when nothing had been computed yet that it could have found; the others came a step later. On the stage, click a shared block to see whose it is.
+# Two branches hold the text, not one. Request 1 was admitted in the same step as request 0, when nothing had been computed yet that it could have found; the others came a step later. On the stage, point at a shared block to see whose it is.
 #
 # ## 4.6 Copy on write
 #
@@ -471,7 +471,7 @@ lesson.show(trace, height=560, step=busiest)
 # The way out is [[copy_on_write]]: whoever is about to write to a block that others use takes a free one, copies the contents, and writes to the copy. Your allocator can do it already: `allocate` one block, `free` the shared one. **How many blocks are copied for four answers?**
 
 # %% [markdown] lang="zh"
-# 存着这段文字的分支有两条，而不是一条。请求 1 与请求 0 在同一步被接纳，那时还没有任何可供它找到的计算结果；其余的晚了一步。在舞台上点击一个共享的块，可以看到它属于哪些请求。
+# 存着这段文字的分支有两条，而不是一条。请求 1 与请求 0 在同一步被接纳，那时还没有任何可供它找到的计算结果；其余的晚了一步。在舞台上把鼠标移到一个共享的块上，可以看到它属于哪些请求。
 #
 # ## 4.6 写时复制
 #

@@ -37,8 +37,10 @@ def line_chart(
     """`y` over `x`, a line for each value of `color`: names of the rows' figures, which also stand
     at the axes, so give them units. `log`: both axes."""
     scale = alt.Scale(type="log") if log else alt.Scale(zero=True)
+    whole = all(isinstance(row[x], int) for row in rows)
+    axis = alt.Axis(tickMinStep=1 if whole else 0, labelOverlap="greedy", labelSeparation=8)
     encoding: dict[str, Any] = {
-        "x": alt.X("x", type="quantitative", title=x, scale=scale),
+        "x": alt.X("x", type="quantitative", title=x, scale=scale, axis=axis),
         "y": alt.Y("y", type="quantitative", title=y, scale=scale),
     }
     mark: dict[str, Any] = {"strokeWidth": 2.5, "color": HUES[0]}

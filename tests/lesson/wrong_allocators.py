@@ -427,6 +427,42 @@ WRONG = {
             ),
         ),
     ),
+    "blocks counted from one": (
+        "unknown",
+        changed(
+            BY_LIST,
+            ("list(range(num_blocks))", "list(range(1, num_blocks + 1))"),
+            ("[0] * num_blocks", "[0] * (num_blocks + 1)"),
+        ),
+        changed(
+            BY_COUNTER, ("set(range(num_blocks))", "{block + 1 for block in range(num_blocks)}")
+        ),
+    ),
+    "all tables are one": (
+        "others",
+        changed(
+            BY_LIST,
+            ("        self.users = ", "        self.tables = []\n        self.users = "),
+            (
+                "            table.append(block)",
+                "            table.append(block)\n"
+                "            for other in self.tables:\n                other.append(block)",
+            ),
+            ("        return True", "        self.tables[:] = [table]\n        return True"),
+        ),
+        changed(
+            BY_COUNTER,
+            (
+                "        self.used = Counter()\n",
+                "        self.used = Counter()\n        self.last = []\n",
+            ),
+            (
+                "        table += taken\n",
+                "        table += taken\n        if self.last is not table:\n"
+                "            self.last += taken\n        self.last = table\n",
+            ),
+        ),
+    ),
     "counts what there was": (
         "num_free",
         changed(
