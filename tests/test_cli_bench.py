@@ -141,7 +141,7 @@ def test_a_failing_cell_is_told_beside_the_others(tmp_path: Path) -> None:
     asked = (*SWEEP, *SMALL, "--max-num-batched-tokens", 12, "--result-dir", tmp_path)
     result = shell(*asked, "--max-num-seqs", 9999)
     assert "4 of 4 cells failed" in refused(result)
-    assert "vllm at 1 requests/s: ConfigError: max_num_seqs 9999" in result.stderr
+    assert "vllm at 1 requests/s: ConfigError: max_num_seqs 9,999" in result.stderr
 
 
 def test_an_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:

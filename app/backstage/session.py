@@ -81,6 +81,10 @@ class Session:
         for name, value in kept.items():
             self._set(name, value)
 
+    def choose(self, name: str, value: Any) -> None:
+        """Set one of `own` elsewhere than in its widget; only in a callback."""
+        self.put(self.choice, {**self.own, name: value})
+
     def _set(self, name: str, value: Any) -> None:
         self._values[name] = st.session_state[self.key(name)] = value
 

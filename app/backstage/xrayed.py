@@ -91,7 +91,7 @@ def _picture(session: Session, room: XRays, shown: Wanted) -> None:
 def _layout_clicked(session: Session) -> None:
     name = st.session_state[_PICTURE].get("layout")
     if name in LAYOUTS:
-        st.session_state[session.key("layout")] = name
+        session.choose("layout", name)
 
 
 def _moved(session: Session) -> None:

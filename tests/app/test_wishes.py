@@ -28,18 +28,16 @@ def broken_off(*_: Any) -> None:
     raise RerunException(RerunData())
 
 
-class Upload:
+class Upload(BytesIO):
     name = "mine.jsonl"
-
-    def getbuffer(self) -> memoryview:
-        return BytesIO(Path(bundled("memory-orca")).read_bytes()).getbuffer()
 
 
 def test_a_file_is_opened_in_the_next_run_of_the_script(session: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(opening, "desk", lambda: type("Desk", (), {"reset": lambda _: None})())
-    session.opening = Upload()
-    with pytest.raises(RerunException):
-        opening.open_asked(session, broken_off)
+    session.opening = Upload(Path(bundled("memory-orca")).read_bytes())
+    with monkeypatch.context() as patch, pytest.raises(RerunException):
+        patch.setattr(opening, "from_file", broken_off)
+        opening.open_asked(session, lambda share: None)
     assert session.opening is not None
     opening.open_asked(session, lambda share: None)
     assert session.opening is None
@@ -47,8 +45,7 @@ def test_a_file_is_opened_in_the_next_run_of_the_script(session: Any, monkeypatc
 
 
 def test_a_file_that_is_refused_is_refused_once(session: Any) -> None:
-    session.opening = Upload()
-    session.opening.getbuffer = lambda: memoryview(b"no trace")
+    session.opening = Upload(b"no trace")
     opening.open_asked(session, lambda share: None)
     assert "mine.jsonl" in session.problems[0]
     assert session.opening is None

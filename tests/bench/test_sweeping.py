@@ -105,7 +105,7 @@ def test_a_failing_cell_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     assert len(rows) == 2
     (failure,) = sweep.failures
     assert failure.cell is bad[0]
-    assert "ConfigError: max_num_seqs 9999 is above max_num_batched_tokens" in failure.error
+    assert "ConfigError: max_num_seqs 9,999 is above max_num_batched_tokens" in failure.error
     assert sum(isinstance(outcome, Failure) for outcome in told) == 1
     assert [cell.key for cell in sweep.missing] == [bad[0].key]
 
