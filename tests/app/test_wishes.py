@@ -35,9 +35,10 @@ class Upload(BytesIO):
 def test_a_file_is_opened_in_the_next_run_of_the_script(session: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(opening, "desk", lambda: type("Desk", (), {"reset": lambda _: None})())
     session.opening = Upload(Path(bundled("memory-orca")).read_bytes())
-    with monkeypatch.context() as patch, pytest.raises(RerunException):
+    with monkeypatch.context() as patch:
         patch.setattr(opening, "from_file", broken_off)
-        opening.open_asked(session, lambda share: None)
+        with pytest.raises(RerunException):
+            opening.open_asked(session, lambda share: None)
     assert session.opening is not None
     opening.open_asked(session, lambda share: None)
     assert session.opening is None
