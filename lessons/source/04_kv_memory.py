@@ -488,7 +488,8 @@ from minillm.events import Copied, Forked
 
 llm = llm_with(BlockAllocator, model=loaded, num_blocks=64)
 four = SamplingParams(n=4, temperature=0.8, max_tokens=40, ignore_eos=True)
-prompt = "Once upon a time there lived a fox in a wood. One day the fox found a lamp behind the old mill."
+story = "Once upon a time there lived a fox in a wood. "
+prompt = story + "One day the fox found a lamp behind the old mill."
 llm.generate(prompt, four)
 copies = 0
 STEPS, SHARES, COPIES = _("step", "步"), _("shares", "共享"), _("copies", "复制")
@@ -633,7 +634,8 @@ for name, trace in large.items():
     #:zh 只算还有请求在等内存的时候
     busy = sum(waiting > 0 for waiting in trace.series.waiting)
     shares = trace.memory().shares_of_steps(0, busy)
-    rows.append([name, *(shares[kind] for kind in KINDS), paper[name], mean(trace.series.running[:busy])])
+    at_once = mean(trace.series.running[:busy])
+    rows.append([name, *(shares[kind] for kind in KINDS), paper[name], at_once])
     bars += [(name + _(", here", "，这里"), shares["token"]), (name + _(", paper", "，论文"), paper[name])]
 Table(
     [_("memory, %", "内存，%"), *KINDS.values(), _("used, paper", "已使用，论文"), _("running, mean", "同时运行，平均")],
