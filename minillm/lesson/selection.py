@@ -41,13 +41,13 @@ class Selecting(Scheduler):
         waiting = [request for request in left if request.status is Status.WAITING]
         if not waiting:
             return
-        first = waiting[0]
+        first, needs, tokens_left = waiting[0], waiting[0].num_uncomputed_tokens, plan.tokens_left
         if len(plan.schedule.rows) >= plan.budget.max_num_seqs:
             plan.wait(ALL_WAITING, WaitReason.MAX_NUM_SEQS, (ALL_RUNNING,), 1, 0)
-            return
-        needs, left_over = first.num_uncomputed_tokens, plan.tokens_left
-        if needs > left_over:
-            plan.wait(first.request_id, WaitReason.TOKEN_BUDGET, (BATCH,), needs, left_over)
+        elif tokens_left < 1:
+            plan.wait(ALL_WAITING, WaitReason.TOKEN_BUDGET, (BATCH,), 1, 0)
+        elif needs > tokens_left:
+            plan.wait(first.request_id, WaitReason.TOKEN_BUDGET, (BATCH,), needs, tokens_left)
         else:
             plan.wait(first.request_id, WaitReason.NO_KV_BLOCKS, (ALL_RUNNING,))
         plan.wait(ALL_WAITING, WaitReason.HEAD_OF_LINE, (first.request_id,))
