@@ -162,6 +162,22 @@ def _median(results: list[Any]) -> Any:
     return round(statistics.median(results), 2)
 
 
+def about(trace: Trace) -> dict[str, Any]:
+    """The run that is measured, and the machine."""
+    return {
+        "run": {
+            "steps": len(trace),
+            "requests": len(trace.requests),
+            "blocks": trace.header.num_blocks,
+        },
+        "machine": {
+            "cpu": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "load_at_start": round(os.getloadavg()[0], 1),  # processes that want a core
+        },
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="How the stage bears a large run")
     parser.add_argument("--rounds", type=int, default=3)
@@ -172,16 +188,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     trace = Trace.load(arguments.trace) if arguments.trace else large_run()
-    result: dict[str, Any] = {
-        "run": {"steps": len(trace), "requests": len(trace.requests),
-                "blocks": trace.header.num_blocks},
-        "goals": GOALS,
-        "machine": {
-            "cpu": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "load_at_start": round(os.getloadavg()[0], 1),  # processes that want a core
-        },
-    }  # fmt: skip
+    result: dict[str, Any] = {**about(trace), "goals": GOALS}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "run.jsonl"
         trace.save(path)

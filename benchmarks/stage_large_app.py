@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Error, sync_playwright
-from stage_large import CHROMIUM, large_run
+from stage_large import CHROMIUM, about, large_run
 
 from minillm import Trace
 
@@ -119,16 +118,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     trace = Trace.load(arguments.trace) if arguments.trace else large_run()
-    result: dict[str, Any] = {
-        "run": {"steps": len(trace), "requests": len(trace.requests),
-                "blocks": trace.header.num_blocks},
-        "goal": GOAL,
-        "machine": {
-            "cpu": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "load_at_start": round(os.getloadavg()[0], 1),  # processes that want a core
-        },
-    }  # fmt: skip
+    result: dict[str, Any] = {**about(trace), "goal": GOAL}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "run.jsonl"
         trace.save(path)

@@ -86,7 +86,9 @@ def simulate(
         )
     config = EngineConfig.from_kwargs(seed=seed, **engine_args)
     roofline = costs.cost_model(model, hardware, tensor_parallel, dtype, config.kv_cache_dtype)
-    engine, header = _engine(roofline, cost_model, scheduler, config, gpu_memory_utilization)
+    engine, header = simulated_engine(
+        roofline, scheduler, config, cost_model, gpu_memory_utilization
+    )
     driver = WorkloadDriver(engine, specs, max_concurrency=max_concurrency)
     recorder = summary = None
     if record is not True:
@@ -110,14 +112,15 @@ def simulate(
     return recorder.trace
 
 
-def _engine(
+def simulated_engine(
     roofline: costs.RooflineCostModel,
-    cost_model: CostModel | None,
     scheduler: str | Scheduler,
     asked: EngineConfig,
-    gpu_memory_utilization: float,
+    cost_model: CostModel | None = None,
+    gpu_memory_utilization: float = 0.9,
 ) -> tuple[Engine, Header]:
-    """An engine in virtual time, and the header of its trace."""
+    """An engine in virtual time, and the header of its trace. The arguments are as for
+    `simulate`."""
     policy = make_scheduler(scheduler)
     model_max_len = max(roofline.shape.max_model_len, asked.max_model_len or 0)
     resolve = partial(

@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from minillm import costs
-from minillm.clock import VirtualClock
 from minillm.config import EngineConfig
 from minillm.engine import Engine
-from minillm.engine_header import engine_header
 from minillm.events import Alloc, Evicted
-from minillm.execution.simulated import SimulatedExecutor
 from minillm.kv_cache import PagedKVCache, PrefixHit
 from minillm.kv_cache.block_pool import BlockPool
 from minillm.kv_cache.manager import NO_HIT
 from minillm.llm import LLM
 from minillm.request import Request
-from minillm.scheduling import make_scheduler
+from minillm.simulation import simulated_engine
 from minillm.trace import Trace
 from minillm.trace.recorder import Recorder
 from minillm.workload import RequestSpec
@@ -68,25 +65,9 @@ def simulate_with(
     **settings: Any,
 ) -> Trace:
     """As `minillm.simulate`, with `allocator` as in `llm_with`; `settings` have `num_blocks`."""
-    policy, cost = make_scheduler(scheduler), costs.cost_model(model, hardware)
-    config = EngineConfig.from_kwargs(**settings).resolve(
-        chunked=policy.chunked, preempts=policy.preempts, model_max_len=cost.shape.max_model_len
-    )
-    engine = Engine(
-        SimulatedExecutor(cost, cost.kv_bytes_per_token * config.block_size),
-        policy,
-        config,
-        clock=VirtualClock(),
-        estimate=cost.step_seconds,
-    )
+    config = EngineConfig.from_kwargs(**settings)
+    engine, header = simulated_engine(costs.cost_model(model, hardware), scheduler, config)
     _give(engine, allocator)
-    header = engine_header(
-        engine,
-        model=cost.shape.name,
-        device=f"simulated: {cost.hardware.name}",
-        dtype=cost.dtype,
-        kv_bytes_per_token=cost.kv_bytes_per_token,
-    )
     recorder = Recorder(header)
     engine.hooks.on("step", recorder.on_step)
     driver = WorkloadDriver(engine, workload)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from naming import assert_named
 from wrong_attends import RIGHT, WRONG, function
 
-from minillm.lesson.exercise import Wrong
 from minillm.lesson.exercises.attend import judge
-from minillm.messages import LANGUAGES, say
 
 
 @pytest.mark.parametrize("code", RIGHT, ids=["joined", "token by token"])
@@ -19,8 +18,4 @@ def test_right_answers_pass(code: str) -> None:
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_is_named(mistake: str, variant: int) -> None:
     key, *codes = WRONG[mistake]
-    with pytest.raises(Wrong) as wrong:
-        judge(function(codes[variant]))
-    assert wrong.value.key == f"lesson_01.{key}"
-    for language in LANGUAGES:
-        assert say(language, wrong.value.key, **wrong.value.values)
+    assert_named(judge, function(codes[variant]), f"lesson_01.{key}")

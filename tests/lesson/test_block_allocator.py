@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from naming import assert_named
 from wrong_allocators import RIGHT, WRONG, allocator
 
-from minillm.lesson.exercise import Wrong
 from minillm.lesson.exercises.block_allocator import judge
-from minillm.messages import LANGUAGES, say
 
 
 @pytest.mark.parametrize("code", RIGHT, ids=["free list", "who uses what"])
@@ -19,8 +18,4 @@ def test_right_answers_pass(code: str) -> None:
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_is_named(mistake: str, variant: int) -> None:
     key, *codes = WRONG[mistake]
-    with pytest.raises(Wrong) as wrong:
-        judge(allocator(codes[variant]))
-    assert wrong.value.key == f"lesson_04.BlockAllocator_{key}"
-    for language in LANGUAGES:
-        assert say(language, wrong.value.key, **wrong.value.values)
+    assert_named(judge, allocator(codes[variant]), f"lesson_04.BlockAllocator_{key}")

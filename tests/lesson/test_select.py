@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from naming import assert_named
 from wrong_selects import RIGHT, WRONG, function
 
-from minillm.lesson.exercise import Wrong
 from minillm.lesson.exercises.select import judge
-from minillm.messages import LANGUAGES, say
 
 
 @pytest.mark.parametrize("code", RIGHT, ids=["one loop", "those who run, then the others"])
@@ -19,8 +18,4 @@ def test_right_answers_pass(code: str) -> None:
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_is_named(mistake: str, variant: int) -> None:
     key, *codes = WRONG[mistake]
-    with pytest.raises(Wrong) as wrong:
-        judge(function(codes[variant]))
-    assert wrong.value.key == f"lesson_06.{key}"
-    for language in LANGUAGES:
-        assert say(language, wrong.value.key, **wrong.value.values)
+    assert_named(judge, function(codes[variant]), f"lesson_06.{key}")
